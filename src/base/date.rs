@@ -1,0 +1,1 @@
+//! Dates: milliseconds since the epoch, and how they are written.

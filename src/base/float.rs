@@ -1,0 +1,1 @@
+//! Extended-precision floats, as `INCRBYFLOAT` computes with them.

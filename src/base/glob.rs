@@ -1,0 +1,1 @@
+//! Glob patterns of `KEYS`, `SCAN` and `CONFIG GET`.

@@ -1,0 +1,1 @@
+//! The allocator and the count of what it has handed out.

@@ -1,0 +1,9 @@
+//! Floor 0: what every floor may use and what uses none of ours.
+
+pub mod date;
+pub mod random;
+pub mod number;
+pub mod float;
+pub mod glob;
+pub mod quote;
+pub mod memory;

@@ -1,0 +1,1 @@
+//! Configuration text to settings, and settings back into the text they came from.

@@ -1,0 +1,1 @@
+//! One allocation a key.

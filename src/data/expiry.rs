@@ -1,0 +1,1 @@
+//! The index of keys with a deadline.

@@ -1,0 +1,1 @@
+//! Sixteen databases of entries.

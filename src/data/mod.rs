@@ -1,0 +1,7 @@
+//! Floor 2: the data. Never speaks the protocol, never reads a clock.
+
+pub mod table;
+pub mod list;
+pub mod entry;
+pub mod expiry;
+pub mod keyspace;

@@ -1,0 +1,1 @@
+//! Floor 6: the server without sockets, files and clock.

@@ -1,0 +1,3 @@
+//! Floor 7: all that can fail or surprise: clocks, sockets, files, processes, signals.
+
+pub mod aof;

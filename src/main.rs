@@ -1,0 +1,3 @@
+//! The `kvick` binary.
+
+fn main() {}

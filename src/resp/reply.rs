@@ -1,0 +1,1 @@
+//! Writers of replies, RESP2 and RESP3.

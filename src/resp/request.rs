@@ -1,0 +1,1 @@
+//! The resumable request parser.

@@ -1,0 +1,1 @@
+//! Floor 4: plain state that commands see. Does no I/O.
