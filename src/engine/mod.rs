@@ -1,1 +1,10 @@
-//! Floor 6: the server without sockets, files and clock.
+//! Floor 6: the server without sockets, files and clock. Date, randomness and requests come in as arguments;
+//! replies, records and wishes stand in its state when it returns.
+
+pub mod core;
+pub mod dispatch;
+pub mod replay;
+pub mod tick;
+pub mod snapshot;
+
+pub use self::core::Engine;

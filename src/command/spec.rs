@@ -1,0 +1,394 @@
+//! What a command is: a row, a function, an effect or an error.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::base::date::UnixMs;
+use crate::data::keyspace::{Key, Keyspace};
+use crate::resp::reply::Reply;
+use crate::resp::request::Args;
+use crate::state::State;
+use crate::state::session::Session;
+
+/// Flags of a row. What `COMMAND INFO` lists, and what the dispatcher goes by.
+pub mod flag {
+    /// Changes keys.
+    pub const WRITE: u32 = 1 << 0;
+    /// Reads keys.
+    pub const READONLY: u32 = 1 << 1;
+    /// Refused when memory is full.
+    pub const DENYOOM: u32 = 1 << 2;
+    /// For administrators.
+    pub const ADMIN: u32 = 1 << 3;
+    /// Not in scripts.
+    pub const NOSCRIPT: u32 = 1 << 4;
+    /// Allowed while data is being loaded.
+    pub const LOADING: u32 = 1 << 5;
+    /// Allowed on a stale replica.
+    pub const STALE: u32 = 1 << 6;
+    /// Not in `MONITOR`.
+    pub const SKIP_MONITOR: u32 = 1 << 7;
+    /// Not in the slow log.
+    pub const SKIP_SLOWLOG: u32 = 1 << 8;
+    /// O(1) or O(log n).
+    pub const FAST: u32 = 1 << 9;
+    /// Allowed before authentication.
+    pub const NO_AUTH: u32 = 1 << 10;
+    /// Needs no key of the keyspace to depend on the whole of it: `KEYS`, `DBSIZE`, `FLUSHALL`.
+    pub const WHOLE: u32 = 1 << 11;
+    /// Key positions depend on other arguments.
+    pub const MOVABLE_KEYS: u32 = 1 << 12;
+    /// May block.
+    pub const BLOCKING: u32 = 1 << 13;
+    /// Refused inside `MULTI`.
+    pub const NO_MULTI: u32 = 1 << 14;
+    /// Allowed in a script while `BUSY`.
+    pub const ALLOW_BUSY: u32 = 1 << 15;
+    /// Of publish/subscribe.
+    pub const PUBSUB: u32 = 1 << 16;
+    /// Runs asynchronously where a cluster would load (`COMMAND INFO` only).
+    pub const NO_ASYNC_LOADING: u32 = 1 << 17;
+    /// May be replicated although it writes nothing.
+    pub const MAY_REPLICATE: u32 = 1 << 18;
+    /// Dangerous category although the flags do not say so.
+    pub const DANGEROUS: u32 = 1 << 19;
+
+    /// Flags that `COMMAND INFO` names, in the order in which Redis lists them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_MULTI, "no_multi"),
+        (MOVABLE_KEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+    ];
+}
+
+/// The group under which a command is documented; it also gives the ACL category.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Group {
+    String,
+    List,
+    Generic,
+    Connection,
+    Server,
+    Cluster,
+}
+
+impl Group {
+    /// As `COMMAND DOCS` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::String => "string",
+            Group::List => "list",
+            Group::Generic => "generic",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Cluster => "cluster",
+        }
+    }
+}
+
+/// Documentation of a command, in our own words.
+#[derive(Clone, Copy, Debug)]
+pub struct Doc {
+    /// One sentence.
+    pub summary: &'static str,
+    /// The version of Redis (or Valkey) that brought it.
+    pub since: &'static str,
+    /// Its group.
+    pub group: Group,
+    /// Time, as in O(N).
+    pub complexity: &'static str,
+    /// Arguments in the usual notation: `key [NX | XX] [EX seconds | PX milliseconds] element [element ...]`;
+    /// lower case = a value to fill in, upper case = a word to type. `COMMAND DOCS` makes its tree from it.
+    pub syntax: &'static str,
+}
+
+/// Where the keys of a command are.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// Index of the first argument that the search looks at.
+    pub begin: usize,
+    /// How the search goes on.
+    pub find: Find,
+    /// What happens to the keys, in the words of `COMMAND INFO`: `RO RW OW RM ACCESS UPDATE INSERT DELETE`.
+    pub flags: &'static [&'static str],
+}
+
+/// How a search for keys goes on from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub enum Find {
+    /// Keys every `step` arguments up to `last`, counted from the beginning, or from the end (-1 = the last).
+    Range {
+        /// Index of the last key relative to the beginning if not negative, else from the end.
+        last: i16,
+        /// Distance of two keys.
+        step: usize,
+    },
+    /// The argument at the beginning says how many keys follow.
+    Count {
+        /// Distance of two keys.
+        step: usize,
+    },
+}
+
+impl KeySpec {
+    /// One key at `begin`.
+    pub const fn one(begin: usize, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec { begin, find: Find::Range { last: 0, step: 1 }, flags }
+    }
+
+    /// Keys from `begin` to the end, every `step` arguments.
+    pub const fn rest(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec { begin, find: Find::Range { last: -1, step }, flags }
+    }
+
+    /// The argument at `begin` counts the keys after it.
+    pub const fn counted(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec { begin, find: Find::Count { step }, flags }
+    }
+
+    /// Indexes of the keys among the arguments of a request; nothing where the request is malformed.
+    pub fn positions(&self, args: Args<'_>) -> impl Iterator<Item = usize> + use<> {
+        let len = args.len();
+        let (first, last, step) = match self.find {
+            Find::Range { last, step } if 0 <= last => (self.begin, self.begin + last as usize, step),
+            Find::Range { last, step } => (self.begin, len.saturating_sub(last.unsigned_abs() as usize), step),
+            Find::Count { step } => {
+                let count = (self.begin < len)
+                    .then(|| crate::base::number::parse_i64(args.get(self.begin)))
+                    .flatten()
+                    .and_then(|count| usize::try_from(count).ok())
+                    .filter(|count| *count < len);
+                match count {
+                    None | Some(0) => (1, 0, 1),
+                    Some(count) => (self.begin + 1, self.begin + 1 + (count - 1) * step, step),
+                }
+            }
+        };
+        (first..=last).step_by(step).take_while(move |index| *index < len)
+    }
+}
+
+/// What a command did, as far as the log must hear of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Nothing.
+    Unchanged,
+    /// Something which the request itself, run again, does again.
+    Changed,
+    /// Something for which the command has written its own record.
+    Logged,
+}
+
+/// Why a command did nothing. The text is the error reply without its `-`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error(Cow<'static, str>);
+
+impl Error {
+    /// The key holds another type.
+    pub const WRONG_TYPE: Error =
+        Error::of("WRONGTYPE Operation against a key holding the wrong kind of value");
+    /// An option is unknown or misplaced.
+    pub const SYNTAX: Error = Error::of("ERR syntax error");
+    /// Not an integer of 64 bits.
+    pub const NOT_INTEGER: Error = Error::of("ERR value is not an integer or out of range");
+    /// Not a floating point number.
+    pub const NOT_FLOAT: Error = Error::of("ERR value is not a valid float");
+    /// The key must exist.
+    pub const NO_SUCH_KEY: Error = Error::of("ERR no such key");
+    /// The index is beyond the list.
+    pub const INDEX_OUT_OF_RANGE: Error = Error::of("ERR index out of range");
+    /// Must be positive.
+    pub const MUST_BE_POSITIVE: Error = Error::of("ERR value is out of range, must be positive");
+    /// Out of range in general.
+    pub const OUT_OF_RANGE: Error = Error::of("ERR value is out of range");
+    /// The string would become longer than `proto-max-bulk-len`.
+    pub const STRING_TOO_LONG: Error =
+        Error::of("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// No such database.
+    pub const DATABASE_OUT_OF_RANGE: Error = Error::of("ERR DB index is out of range");
+
+    /// An error with a fixed text.
+    pub const fn of(text: &'static str) -> Error {
+        Error(Cow::Borrowed(text))
+    }
+
+    /// An error with a text made for the occasion.
+    pub fn text(text: String) -> Error {
+        Error(Cow::Owned(text))
+    }
+
+    /// The wrong number of arguments for the command of this name (`client|kill` for a subcommand).
+    pub fn arity(name: &str) -> Error {
+        Error::text(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a command's function returns. `Err` means: nothing changed, nothing replied, nothing logged.
+pub type Outcome = Result<Effect, Error>;
+
+/// The function of a command. `args[0]` is the command's name, `args[1]` a subcommand's.
+pub type Run = fn(&mut Ctx<'_>, Args<'_>) -> Outcome;
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Command {
+    /// Lower case.
+    pub name: &'static str,
+    /// Number of arguments with the name (and the container's name); negative = at least.
+    pub arity: i16,
+    /// See [`flag`].
+    pub flags: u32,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Its function.
+    pub run: Run,
+    /// Its documentation.
+    pub doc: Doc,
+    /// Rows of its subcommands, if it is a container.
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    /// Whether all flags of `flags` are set.
+    #[inline]
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// Whether a request of `len` arguments has the right number.
+    #[inline]
+    pub fn arity_fits(&self, len: usize) -> bool {
+        if 0 <= self.arity { len == self.arity as usize } else { self.arity.unsigned_abs() as usize <= len }
+    }
+}
+
+/// The classes of keyspace events, as `notify-keyspace-events` letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// `g`: commands of no type.
+    Generic,
+    /// `$`: strings.
+    String,
+    /// `l`: lists.
+    List,
+    /// `x`: expired.
+    Expired,
+    /// `e`: evicted.
+    Evicted,
+}
+
+/// What a command sees while it runs.
+pub struct Ctx<'a> {
+    /// The keys, with date and database set.
+    pub keys: &'a mut Keyspace,
+    /// Where the reply goes.
+    pub reply: &'a mut Reply,
+    /// Everything else.
+    pub state: &'a mut State,
+    /// The client's key in `state.sessions`.
+    pub token: usize,
+    /// Hash of the first key, if the dispatcher has computed it, with its position.
+    pub hashed: Option<(usize, u64)>,
+}
+
+impl Ctx<'_> {
+    /// The key at position `index` of the request.
+    #[inline]
+    pub fn key<'k>(&self, args: Args<'k>, index: usize) -> Key<'k> {
+        let bytes = args.get(index);
+        match self.hashed {
+            Some((at, hash)) if at == index => Key { bytes, hash },
+            _ => self.keys.key(bytes),
+        }
+    }
+
+    /// The client.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.state.sessions[self.token]
+    }
+
+    /// The date at which the command runs; zero in replay.
+    #[inline]
+    pub fn now(&self) -> UnixMs {
+        self.keys.now()
+    }
+
+    /// Says that a key has changed: once for every changed key, after the change. Feeds the figures and the
+    /// gate of replies that wait for the log.
+    #[inline]
+    pub fn changed(&mut self, _class: Class, _event: &'static str, key: Key<'_>) {
+        self.state.dirty += 1;
+        if self.state.gate.active {
+            self.state.gate.changed(self.keys.selected(), key.hash);
+        }
+    }
+
+    /// Says that a whole database has changed (`FLUSHDB`, `SWAPDB`), with how many keys.
+    pub fn changed_whole(&mut self, keys: usize) {
+        self.state.dirty += keys as u64;
+        if self.state.gate.active {
+            self.state.gate.changed_whole();
+        }
+    }
+
+    /// Writes the command's own record, for [`Effect::Logged`].
+    pub fn log(&mut self, args: &[&[u8]]) {
+        self.log_expired();
+        self.state.log.record(self.keys.selected(), args);
+    }
+
+    /// Writes a `DEL` for every key that was found expired, so that it stands before the record of whoever
+    /// noticed it.
+    #[inline]
+    pub fn log_expired(&mut self) {
+        if self.keys.has_expired() {
+            log_expired(self.keys, self.state);
+        }
+    }
+
+    /// An integer argument.
+    #[inline]
+    pub fn integer(&self, arg: &[u8]) -> Result<i64, Error> {
+        crate::base::number::parse_i64(arg).ok_or(Error::NOT_INTEGER)
+    }
+}
+
+/// Writes a `DEL` for every key that was found expired since the last call.
+#[cold]
+pub fn log_expired(keys: &mut Keyspace, state: &mut State) {
+    for (database, name) in keys.take_expired() {
+        state.dirty += 1;
+        if state.gate.active {
+            let hash = keys.key(&name).hash;
+            state.gate.changed(database, hash);
+        }
+        state.log.record(database, &[b"DEL", &name]);
+    }
+}

@@ -1,0 +1,90 @@
+//! The engine: keys, state and the reply being written.
+
+use crate::base::date::UnixMs;
+use crate::command::table::commands;
+use crate::config::Settings;
+use crate::data::keyspace::{AccessPolicy, Keyspace};
+use crate::resp::reply::Reply;
+use crate::state::State;
+use crate::state::session::Session;
+
+/// A server without sockets, files and clock.
+pub struct Engine {
+    /// The keys.
+    pub keys: Keyspace,
+    /// Everything else.
+    pub state: State,
+    /// The output of the client whose requests are running.
+    pub(crate) reply: Reply,
+    /// The date at which commands run.
+    pub(crate) now: UnixMs,
+}
+
+impl Engine {
+    /// An empty server. `seed` decides the hash of keys and every random choice.
+    pub fn new(settings: Settings, seed: u64) -> Engine {
+        let mut engine = Engine {
+            keys: Keyspace::new(settings.databases as usize, seed),
+            state: State::new(settings, commands().rows().len()),
+            reply: Reply::default(),
+            now: UnixMs::ZERO,
+        };
+        engine.apply_settings();
+        engine
+    }
+
+    /// In: settings that the data goes by have changed.
+    pub fn apply_settings(&mut self) {
+        let settings = &self.state.settings;
+        self.keys.access_policy = if settings.maxmemory_policy.is_lfu() {
+            AccessPolicy::Lfu {
+                log_factor: settings.lfu_log_factor as u32,
+                decay_minutes: settings.lfu_decay_time as u32,
+            }
+        } else {
+            AccessPolicy::Lru
+        };
+    }
+
+    /// In: the date from now on, in milliseconds since the epoch.
+    pub fn set_now(&mut self, now: UnixMs) {
+        self.now = now;
+    }
+
+    /// In: a client has connected. Returns its token.
+    pub fn open_session(&mut self, mut session: Session) -> usize {
+        self.state.last_session_id += 1;
+        session.id = self.state.last_session_id;
+        session.authenticated = self.state.settings.requirepass.is_empty();
+        self.state.sessions.insert(session)
+    }
+
+    /// In: a client is gone.
+    pub fn close_session(&mut self, token: usize) {
+        self.state.sessions.remove(token);
+    }
+
+    /// In: the requests that follow are this client's.
+    pub fn enter(&mut self, token: usize) {
+        let session = &mut self.state.sessions[token];
+        self.reply.out = std::mem::take(&mut session.output);
+        self.reply.set_resp3(session.resp3);
+        self.keys.touching = !session.no_touch;
+    }
+
+    /// In: no more requests of this client for now; its output is with the session again.
+    pub fn leave(&mut self, token: usize) {
+        self.state.sessions[token].output = std::mem::take(&mut self.reply.out);
+    }
+
+    /// The writer of the reply that the last command left to the floor `io`.
+    pub fn reply(&mut self) -> &mut Reply {
+        &mut self.reply
+    }
+
+    /// Writes one error reply and counts it.
+    pub fn reply_error(&mut self, text: &str) {
+        self.state.stats.count_error(text);
+        self.reply.error(text);
+    }
+}

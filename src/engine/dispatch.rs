@@ -1,0 +1,214 @@
+//! One request: found, checked, run, and its effect carried to the log and the gate.
+//!
+//! A pipeline is run in two passes ([`Engine::prepare`], [`Engine::run`]): the first finds the rows, hashes the
+//! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
+//! by when the memory they need has arrived.
+
+use crate::command::spec::flag::{LOADING, NO_AUTH, WHOLE, WRITE};
+use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
+use crate::command::table::{Found, commands};
+use crate::engine::Engine;
+use crate::resp::request::Args;
+use crate::state::session::{Closing, ReplyMode};
+
+/// Bytes of a name or of the arguments that the error for an unknown command repeats.
+const REPEATED_MAX: usize = 128;
+
+/// What the first pass found out about a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    found: Found,
+    hash: u64,
+}
+
+impl Prepared {
+    /// Number of the command's row, if there is one.
+    pub fn number(&self) -> Option<usize> {
+        match self.found {
+            Found::Row(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Hash of the first key; 0 = none.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Engine {
+    /// First pass: finds the row, and asks the cache for the bucket of the first key.
+    #[inline]
+    pub fn prepare(&self, token: usize, args: Args<'_>) -> Prepared {
+        let found = commands().find(args);
+        let mut hash = 0;
+        if let Found::Row(number) = found {
+            let first = commands().row(number).first_key;
+            if 0 < first && first < args.len() {
+                hash = self.keys.key(args.get(first)).hash;
+                self.keys.prefetch(self.state.sessions[token].database, hash);
+            }
+        }
+        Prepared { found, hash }
+    }
+
+    /// Between the passes: asks the cache for the entry of the first key.
+    #[inline]
+    pub fn prefetch(&self, token: usize, prepared: Prepared) {
+        if prepared.hash != 0 {
+            self.keys.prefetch_entry(self.state.sessions[token].database, prepared.hash);
+        }
+    }
+
+    /// Second pass: runs the request of the client that was entered. The reply, if any, is in its output, the
+    /// record in the log; a wish may stand in `state.ask`, which then owes the reply.
+    pub fn run(&mut self, token: usize, args: Args<'_>, prepared: Prepared) {
+        let start = self.reply.out.len();
+        let mode = self.state.sessions[token].reply_mode;
+        let outcome = self.check(token, args, prepared.found).and_then(|number| {
+            self.call(token, args, number, prepared.hash).inspect_err(|_| {
+                self.state.stats.commands[number].failed += 1;
+            })
+        });
+        if let Err(error) = &outcome {
+            self.reply_error(error.as_str());
+        }
+        if self.state.gate.active {
+            self.hold_reply(token, args, prepared, start);
+        }
+        if mode != ReplyMode::On {
+            self.silence(token, mode, start);
+        }
+    }
+
+    /// Refuses what may not run. Returns the number of what may.
+    #[inline]
+    fn check(&mut self, token: usize, args: Args<'_>, found: Found) -> Result<usize, Error> {
+        let number = match found {
+            Found::Row(number) => number,
+            Found::Unknown => return Err(unknown_command(args)),
+            Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
+        };
+        let row = commands().row(number);
+        self.refusal(token, args, row.command, &row.full_name).map_or(Ok(number), |error| {
+            self.state.stats.commands[number].rejected += 1;
+            Err(error)
+        })
+    }
+
+    #[inline]
+    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
+        let session = &self.state.sessions[token];
+        if !session.authenticated && !command.has(NO_AUTH) {
+            return Some(Error::of("NOAUTH Authentication required."));
+        }
+        if !command.arity_fits(args.len()) {
+            return Some(Error::arity(name));
+        }
+        let persistence = &self.state.persistence;
+        if persistence.loading.is_some() && !command.has(LOADING) {
+            return Some(Error::of("LOADING Redis is loading the dataset in memory"));
+        }
+        if !persistence.last_write_ok && command.has(WRITE) {
+            let cause = &persistence.last_write_error;
+            return Some(Error::text(format!("MISCONF Errors writing to the AOF file: {cause}")));
+        }
+        None
+    }
+
+    /// Runs a command's function and carries its effect on.
+    #[inline]
+    pub(crate) fn call(&mut self, token: usize, args: Args<'_>, number: usize, hash: u64) -> Result<(), Error> {
+        let row = commands().row(number);
+        let database = self.state.sessions[token].database;
+        self.keys.enter(self.now, database);
+        let hashed = if hash != 0 { Some((row.first_key, hash)) } else { None };
+        let before = self.state.log.records();
+        let mark = self.reply.mark();
+        let mut ctx =
+            Ctx { keys: &mut self.keys, reply: &mut self.reply, state: &mut self.state, token, hashed };
+        let outcome = (row.command.run)(&mut ctx, args);
+        debug_assert!(
+            self.keys.selected() == database || row.command.has(WRITE),
+            "'{}' reached across databases",
+            row.full_name
+        );
+        self.keys.select(database);
+        if self.keys.has_expired() {
+            log_expired(&mut self.keys, &mut self.state);
+        }
+        let effect = outcome.inspect_err(|_| {
+            debug_assert!(self.state.ask.is_none(), "a failed '{}' asked for something", row.full_name);
+            self.reply.rollback(mark);
+        })?;
+        debug_assert!(
+            effect == Effect::Unchanged || row.command.has(WRITE),
+            "'{}' changed something without the flag",
+            row.full_name
+        );
+        if effect == Effect::Changed && self.state.log.enabled {
+            match args.raw() {
+                Some(request) => self.state.log.raw(database, request),
+                None => self.state.log.with(database, |out| args.encode_into(out)),
+            }
+        }
+        if self.state.log.records() != before {
+            self.state.sessions[token].last_write_batch = self.state.gate.current();
+        }
+        Ok(())
+    }
+
+    /// Under `appendfsync always`: the reply from `start` on waits for the batch it depends on.
+    fn hold_reply(&mut self, token: usize, args: Args<'_>, prepared: Prepared, start: usize) {
+        let Some(number) = prepared.number() else { return };
+        let command = commands().row(number).command;
+        let gate = &self.state.gate;
+        let session = &mut self.state.sessions[token];
+        let mut batch = if command.has(WHOLE) { gate.of_all() } else { 0 };
+        for index in command.keys.iter().flat_map(|keys| keys.positions(args)) {
+            batch = batch.max(gate.of_key(session.database, self.keys.key(args.get(index)).hash));
+        }
+        if batch != 0 {
+            let position = session.output_bytes + start as u64;
+            session.hold(position, batch);
+        }
+    }
+
+    /// `CLIENT REPLY OFF` and `SKIP`: takes the reply back.
+    #[cold]
+    fn silence(&mut self, token: usize, before: ReplyMode, start: usize) {
+        let session = &mut self.state.sessions[token];
+        if session.reply_mode == ReplyMode::On && before == ReplyMode::Off {
+            return;
+        }
+        self.reply.out.truncate(start);
+        if before == ReplyMode::SkipNext {
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+
+    /// In: the client has sent what is no request. Replies the error; the connection closes after it.
+    pub fn protocol_error(&mut self, token: usize, text: &str) {
+        self.reply_error(&format!("ERR Protocol error: {text}"));
+        self.state.sessions[token].closing = Closing::AfterReply;
+    }
+}
+
+fn unknown_command(args: Args<'_>) -> Error {
+    let cut = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
+    let mut text = String::new();
+    for arg in args.iter().skip(1) {
+        if REPEATED_MAX <= text.len() {
+            break;
+        }
+        text.push_str(&format!("'{}' ", cut(arg, REPEATED_MAX - text.len())));
+    }
+    let name = cut(args.get(0), REPEATED_MAX);
+    Error::text(format!("ERR unknown command '{name}', with args beginning with: {text}"))
+}
+
+fn unknown_subcommand(container: usize, args: Args<'_>) -> Error {
+    let name = String::from_utf8_lossy(&args.get(1)[..args.get(1).len().min(REPEATED_MAX)]).into_owned();
+    let container = commands().row(container).command.name.to_uppercase();
+    Error::text(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
+}

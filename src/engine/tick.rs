@@ -1,0 +1,63 @@
+//! What time itself brings: keys that fall due, tables that grow, memory that waits to be freed.
+//!
+//! Each function does one bounded step and says whether more is left; the floor `io` looks at its clock between
+//! the steps and decides how many there are.
+
+use crate::command::spec::log_expired;
+use crate::engine::Engine;
+
+/// Records that one step moves inward in each database's index.
+const ADVANCED_PER_STEP: usize = 64;
+/// Cycles in one step of expiry; a cycle looks at 20 keys.
+const CYCLES_PER_STEP: usize = 8;
+/// Buckets that one step of a table's growth moves.
+const BUCKETS_PER_STEP: usize = 64;
+/// Buckets or nodes that one step frees.
+const FREED_PER_STEP: usize = 256;
+
+impl Engine {
+    /// Tick: one step of active expiry over all databases. Cycles of 20 random keys that are due run again while
+    /// more than a quarter of a sample had expired. Returns whether another step would find more.
+    pub fn expire_step(&mut self) -> bool {
+        if !self.state.debug.active_expire {
+            return false;
+        }
+        let mut more = false;
+        let (mut looked, mut removed) = (0, 0);
+        for database in 0..self.keys.databases().len() {
+            if self.keys.databases()[database].expiry().len() == 0 {
+                continue;
+            }
+            self.keys.enter(self.now, database);
+            more |= self.keys.advance_expiry(database, ADVANCED_PER_STEP);
+            for cycle in 1..=CYCLES_PER_STEP {
+                let (seen, expired) = self.keys.expire_sample(database);
+                looked += seen;
+                removed += expired;
+                if expired * 4 <= seen || seen == 0 {
+                    break;
+                }
+                more |= cycle == CYCLES_PER_STEP;
+            }
+        }
+        if self.keys.has_expired() {
+            log_expired(&mut self.keys, &mut self.state);
+        }
+        if 0 < looked {
+            let stale = removed as f64 / looked as f64 * 100.0;
+            let stats = &mut self.state.stats;
+            stats.expired_stale_perc = stale * 0.05 + stats.expired_stale_perc * 0.95;
+        }
+        more
+    }
+
+    /// Tick: moves some buckets of growing and shrinking tables. Returns whether more is left.
+    pub fn table_step(&mut self) -> bool {
+        self.keys.step_tables(BUCKETS_PER_STEP)
+    }
+
+    /// After the replies: frees some of what was removed. Returns whether more is left.
+    pub fn free_step(&mut self) -> bool {
+        self.keys.free_some(FREED_PER_STEP)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a command asks of the floor `io`, which alone has files, processes and time.
+//!
+//! A command that asks has not replied: whoever carries the wish out writes the reply, before the client's next
+//! request runs.
+
+/// A wish. At most one stands open, in `State::ask`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// `BGREWRITEAOF`.
+    RewriteLog {
+        /// `SCHEDULE` was given: wait for a child that is under way instead of refusing.
+        schedule: bool,
+    },
+    /// `CONFIG SET`: the settings have been checked and changed; `before` undoes them. Reply `OK`, or undo and
+    /// say why.
+    ApplySettings {
+        /// Names of the directives that changed.
+        changed: Vec<&'static str>,
+        /// The settings before the change.
+        before: Box<crate::config::Settings>,
+    },
+    /// `CONFIG REWRITE`.
+    RewriteConfig,
+    /// `SHUTDOWN`.
+    Shutdown {
+        /// Do not write a snapshot (`NOSAVE`), write one (`SAVE`), or as the configuration says.
+        save: Option<bool>,
+        /// Do not wait for anything.
+        now: bool,
+        /// Exit even if writing fails.
+        force: bool,
+    },
+    /// `SHUTDOWN ABORT`.
+    AbortShutdown,
+    /// `DEBUG SLEEP`: stop the whole loop.
+    Sleep {
+        /// Microseconds.
+        micros: u64,
+    },
+    /// `DEBUG RELOAD` and `DEBUG LOADAOF`: write the data out (unless `NOSAVE`), empty the server, read it back.
+    Reload {
+        /// Write the data out first.
+        save: bool,
+        /// Empty the server first.
+        flush: bool,
+    },
+    /// `WAITAOF`: reply when everything the client wrote is synced, or at the deadline.
+    WaitForSync {
+        /// How many local syncs were asked for: 0 or 1.
+        local: u64,
+        /// How many replicas were asked for.
+        replicas: u64,
+        /// Milliseconds to wait; 0 = forever.
+        timeout_ms: u64,
+    },
+    /// `DEBUG SEGFAULT` and `DEBUG PANIC`.
+    Crash {
+        /// A memory fault rather than a panic.
+        fault: bool,
+    },
+    /// `DEBUG RESTART` and `CRASH-AND-RECOVER`.
+    Restart {
+        /// Exit without a graceful end first.
+        crash: bool,
+        /// Milliseconds to wait before.
+        delay_ms: u64,
+    },
+    /// `MEMORY PURGE`: give memory back to the system.
+    Purge,
+}

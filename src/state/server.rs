@@ -1,0 +1,211 @@
+//! Everything that is not data: settings, clients, statistics, and the figures of the floor `io`.
+
+use slab::Slab;
+
+use crate::config::Settings;
+use crate::state::ask::Ask;
+use crate::state::gate::Gate;
+use crate::state::latency::Latency;
+use crate::state::log::Log;
+use crate::state::session::Session;
+use crate::state::slowlog::Slowlog;
+use crate::state::stats::Stats;
+
+/// Who this server is; set once at the start.
+#[derive(Default, Debug, Clone)]
+pub struct Identity {
+    /// Forty hexadecimal digits, other ones each start.
+    pub run_id: String,
+    /// Process number.
+    pub pid: u32,
+    /// Path of the program.
+    pub executable: String,
+    /// Path of the configuration file; empty if there is none.
+    pub config_file: String,
+    /// Operating system, as `uname` tells it.
+    pub os: String,
+    /// Monotonic milliseconds at the start.
+    pub started_ms: u64,
+}
+
+/// Figures of the log and of loading, kept true by the floor `io`.
+#[derive(Default, Debug, Clone)]
+pub struct Persistence {
+    /// The append-only file is on.
+    pub aof_enabled: bool,
+    /// A child is rewriting.
+    pub rewrite_in_progress: bool,
+    /// A rewrite waits for its turn.
+    pub rewrite_scheduled: bool,
+    /// Seconds the last rewrite took; -1 if there was none.
+    pub last_rewrite_secs: i64,
+    /// Monotonic milliseconds when the running rewrite began.
+    pub rewrite_started_ms: u64,
+    /// The last rewrite succeeded.
+    pub last_rewrite_ok: bool,
+    /// The last write and sync succeeded.
+    pub last_write_ok: bool,
+    /// Why the last write failed.
+    pub last_write_error: String,
+    /// Rewrites since the start.
+    pub rewrites: u64,
+    /// Rewrites that failed one after the other.
+    pub rewrites_consecutive_failures: u64,
+    /// Bytes of all files of the log.
+    pub current_size: u64,
+    /// Bytes of the log after the last rewrite or at the start.
+    pub base_size: u64,
+    /// A sync runs or waits.
+    pub pending_sync: bool,
+    /// Monotonic milliseconds since when the oldest running sync has been running.
+    pub sync_since_ms: Option<u64>,
+    /// Syncs that found the one before still running.
+    pub delayed_fsync: u64,
+    /// Keys the child has written, and how many it will write.
+    pub child_keys: (u64, u64),
+    /// Bytes the last child copied on write.
+    pub child_cow_bytes: u64,
+    /// Bytes the running child has copied on write so far.
+    pub child_cow_now_bytes: u64,
+    /// Data is being loaded.
+    pub loading: Option<Loading>,
+    /// Records changed since the last rewrite.
+    pub changes_since_rewrite: u64,
+    /// Seconds since the epoch of the start.
+    pub last_save_secs: i64,
+}
+
+/// Progress of loading.
+#[derive(Default, Debug, Clone)]
+pub struct Loading {
+    /// Seconds since the epoch when it began.
+    pub start_secs: i64,
+    /// Monotonic milliseconds when it began.
+    pub start_ms: u64,
+    /// Bytes to load.
+    pub total_bytes: u64,
+    /// Bytes loaded.
+    pub loaded_bytes: u64,
+    /// Keys loaded so far.
+    pub loaded_keys: u64,
+    /// Commands of the log that were refused.
+    pub refused: u64,
+}
+
+/// Figures of the process, refreshed by the tick.
+#[derive(Default, Debug, Clone)]
+pub struct Process {
+    /// Resident bytes.
+    pub rss_bytes: u64,
+    /// Most bytes ever used.
+    pub peak_bytes: u64,
+    /// Bytes used before any key was there.
+    pub startup_bytes: u64,
+    /// Bytes of memory of the machine.
+    pub total_system_bytes: u64,
+    /// Seconds of processor time in user mode, in system mode, and both for children.
+    pub cpu_secs: [f64; 4],
+    /// Date in milliseconds since the epoch at the beginning of the turn.
+    pub now_ms: i64,
+    /// Date in microseconds, exact when a command asked the time.
+    pub now_micros: i64,
+    /// Monotonic milliseconds at the beginning of the turn.
+    pub mono_ms: u64,
+    /// Address and port of every listener: name, addresses.
+    pub listeners: Vec<(String, u16, Vec<String>)>,
+    /// Where memory goes according to the kernel: the smaps lines, if asked for.
+    pub file_descriptors_max: u64,
+}
+
+/// Settings of `DEBUG` that change how the server behaves.
+#[derive(Debug, Clone)]
+pub struct DebugSwitches {
+    /// `DEBUG SET-ACTIVE-EXPIRE`.
+    pub active_expire: bool,
+    /// `DEBUG PAUSE-CRON`.
+    pub pause_cron: bool,
+    /// `DEBUG DICT-RESIZING`.
+    pub dict_resizing: bool,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`, in bytes; 0 = the default.
+    pub quicklist_packed_threshold: usize,
+    /// `DEBUG REPLYBUFFER PEAK-RESET-TIME` in milliseconds, or never.
+    pub reply_buffer_peak_reset_ms: Option<u64>,
+    /// `DEBUG REPLYBUFFER RESIZING`.
+    pub reply_buffer_resizing: bool,
+}
+
+impl Default for DebugSwitches {
+    fn default() -> Self {
+        DebugSwitches {
+            active_expire: true,
+            pause_cron: false,
+            dict_resizing: true,
+            quicklist_packed_threshold: 0,
+            reply_buffer_peak_reset_ms: Some(5000),
+            reply_buffer_resizing: true,
+        }
+    }
+}
+
+/// Everything that commands see besides the keys.
+#[derive(Debug)]
+pub struct State {
+    /// The configuration.
+    pub settings: Settings,
+    /// Who this server is.
+    pub identity: Identity,
+    /// The clients, by token.
+    pub sessions: Slab<Session>,
+    /// The last client number given out.
+    pub last_session_id: u64,
+    /// Counters.
+    pub stats: Stats,
+    /// The slow log.
+    pub slowlog: Slowlog,
+    /// Latency events.
+    pub latency: Latency,
+    /// The records of this turn.
+    pub log: Log,
+    /// Which replies wait for which batch.
+    pub gate: Gate,
+    /// Figures of the log.
+    pub persistence: Persistence,
+    /// Figures of the process.
+    pub process: Process,
+    /// Switches of `DEBUG`.
+    pub debug: DebugSwitches,
+    /// What the last command asks of the floor `io`.
+    pub ask: Option<Ask>,
+    /// Changes of keys since the start.
+    pub dirty: u64,
+    /// The server is shutting down.
+    pub shutting_down: bool,
+}
+
+impl State {
+    /// The state of a fresh server.
+    pub fn new(settings: Settings, commands: usize) -> State {
+        State {
+            settings,
+            identity: Identity::default(),
+            sessions: Slab::new(),
+            last_session_id: 0,
+            stats: Stats::new(commands),
+            slowlog: Slowlog::default(),
+            latency: Latency::default(),
+            log: Log::default(),
+            gate: Gate::default(),
+            persistence: Persistence {
+                last_rewrite_secs: -1,
+                last_rewrite_ok: true,
+                last_write_ok: true,
+                ..Persistence::default()
+            },
+            process: Process::default(),
+            debug: DebugSwitches::default(),
+            ask: None,
+            dirty: 0,
+            shutting_down: false,
+        }
+    }
+}
