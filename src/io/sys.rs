@@ -1,0 +1,228 @@
+//! System calls that the standard library does not offer.
+//!
+//! # Unsafe
+//!
+//! Each function wraps one call of the C library, passes it pointers to locals that outlive the call, and turns
+//! its result into a value or an `io::Error`. [`fork`] is the one with wider consequences; its contract stands
+//! there.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Signals that arrive as bytes to read rather than as interruptions: SIGTERM and SIGINT, SIGCHLD. SIGPIPE and
+/// SIGHUP are ignored, as a server without a terminal has it.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn signal_fd() -> io::Result<OwnedFd> {
+    // SAFETY: `set` is a local; the descriptor is fresh and owned by nobody else.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        let mut set = zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
+            libc::sigaddset(&mut set, signal);
+        }
+        check(libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))?;
+        let fd = check(libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// The next signal that has arrived at a descriptor of [`signal_fd`].
+pub fn next_signal(fd: RawFd) -> Option<i32> {
+    // SAFETY: the kernel fills at most the size of `info`, which is plain data.
+    unsafe {
+        let mut info: libc::signalfd_siginfo = zeroed();
+        let size = size_of::<libc::signalfd_siginfo>();
+        let read = libc::read(fd, (&raw mut info).cast(), size);
+        (read == size as isize).then_some(info.ssi_signo as i32)
+    }
+}
+
+/// Lets signals interrupt again, in a child.
+pub fn unblock_signals() {
+    // SAFETY: `set` is a local.
+    unsafe {
+        let mut set = zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Forks. `None` in the child, the child's number in the parent.
+///
+/// The child has only the thread that called. The other thread of this process, the one that syncs, neither
+/// allocates nor takes locks nor logs, so no lock is ever left held in the child: it may allocate and write
+/// files. It must end by [`exit_child`].
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: see above; the callers are single-threaded but for the sync helper.
+    let pid = check(unsafe { libc::fork() })?;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// Ends a forked child at once: no destructors, no buffers of the parent flushed twice.
+pub fn exit_child(code: i32) -> ! {
+    // SAFETY: never returns.
+    unsafe { libc::_exit(code) }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// By itself, with this code.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Whether a child has ended, and how.
+pub fn reap(pid: i32) -> Option<Ended> {
+    let mut status = 0;
+    // SAFETY: `status` is a local.
+    let done = unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) };
+    if done != pid {
+        return None;
+    }
+    Some(if libc::WIFEXITED(status) {
+        Ended::Exit(libc::WEXITSTATUS(status))
+    } else {
+        Ended::Signal(libc::WTERMSIG(status))
+    })
+}
+
+/// Sends a signal to a process.
+pub fn kill(pid: i32, signal: i32) {
+    // SAFETY: no memory is involved; a process that is gone is no error here.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Raises the limit of open files to `wanted` or as far as allowed. Returns what it is now.
+pub fn raise_open_files(wanted: u64) -> u64 {
+    // SAFETY: `limit` is a local.
+    unsafe {
+        let mut limit: libc::rlimit = zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
+            return 1024;
+        }
+        if limit.rlim_cur < wanted {
+            let mut higher = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &higher) != 0 {
+                higher = libc::rlimit { rlim_cur: limit.rlim_max.min(wanted), rlim_max: limit.rlim_max };
+                if libc::setrlimit(libc::RLIMIT_NOFILE, &higher) != 0 {
+                    return limit.rlim_cur;
+                }
+            }
+            return higher.rlim_cur;
+        }
+        limit.rlim_cur
+    }
+}
+
+/// Keeps huge pages out of this process: with them a write after a fork copies 2 MiB.
+pub fn refuse_huge_pages() {
+    // SAFETY: no memory is involved; an old kernel refuses, which changes nothing.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
+/// Asks that this process be killed when its parent ends.
+pub fn die_with_parent() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+}
+
+/// Processor seconds: user and system time of this process, then of its children that have ended.
+pub fn cpu_secs() -> [f64; 4] {
+    let secs = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    let mut out = [0.0; 4];
+    for (index, who) in [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].into_iter().enumerate() {
+        // SAFETY: `usage` is a local of plain data.
+        let usage = unsafe {
+            let mut usage: libc::rusage = zeroed();
+            libc::getrusage(who, &mut usage);
+            usage
+        };
+        out[index * 2] = secs(usage.ru_utime);
+        out[index * 2 + 1] = secs(usage.ru_stime);
+    }
+    out
+}
+
+/// Sets the mask of permissions that new files do not get. Returns the one before.
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: no memory is involved, it cannot fail.
+    unsafe { libc::umask(mask) }
+}
+
+/// Seconds by which local time is ahead of UTC at this date.
+pub fn utc_offset_secs(unix_secs: i64) -> i32 {
+    // SAFETY: both are locals of plain data.
+    unsafe {
+        let mut broken_down: libc::tm = zeroed();
+        if libc::localtime_r(&unix_secs, &mut broken_down).is_null() {
+            return 0;
+        }
+        broken_down.tm_gmtoff as i32
+    }
+}
+
+/// Goes into the background: the caller's process ends with code 0, a child goes on in a session of its own with
+/// the standard streams on /dev/null. To be called before threads are started or files opened.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn daemonize() -> io::Result<()> {
+    if fork()?.is_some() {
+        exit_child(0);
+    }
+    // SAFETY: the path is a constant C string; descriptors 0 to 2 are the standard streams.
+    unsafe {
+        libc::setsid();
+        let null = check(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR))?;
+        for stream in 0..3 {
+            libc::dup2(null, stream);
+        }
+        if 2 < null {
+            libc::close(null);
+        }
+    }
+    Ok(())
+}
+
+/// Writes through a null pointer, for `DEBUG SEGFAULT`.
+pub fn fault() -> ! {
+    // SAFETY: none; it is meant to fault, and does before anything is written.
+    unsafe {
+        libc::raise(libc::SIGSEGV);
+    }
+    std::process::abort()
+}
+
+/// Whether the standard error stream or the process runs under a supervisor is none of ours; whether `fd` is a
+/// terminal is.
+pub fn is_terminal(fd: RawFd) -> bool {
+    // SAFETY: no memory is involved.
+    unsafe { libc::isatty(fd) == 1 }
+}
+
+/// Number of this process's real user.
+pub fn user() -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::getuid() }
+}
