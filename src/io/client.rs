@@ -1,0 +1,165 @@
+//! One client's socket: what comes in, what goes out.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+
+use crate::io::listen::Stream;
+use crate::resp::request::{Args, Input, Parser, Request};
+use crate::state::session::Session;
+
+/// Bytes that one client is sent in one turn before others have theirs.
+const SEND_QUOTA: usize = 1 << 20;
+/// Pieces of one writev(2).
+const SLICES_MAX: usize = 64;
+
+/// The socket of a session.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub stream: Stream,
+    /// Bytes to requests.
+    pub parser: Parser,
+    /// Requests that were parsed but must wait, because the one before them has not been answered yet.
+    pub waiting: VecDeque<Request>,
+    /// The session's token.
+    pub session: usize,
+    /// The kernel may have bytes for us.
+    pub readable: bool,
+    /// The kernel may take bytes from us.
+    pub writable: bool,
+    /// The peer sends no more.
+    pub ended: bool,
+    /// It stands in the list of clients to serve.
+    pub queued: bool,
+    /// It stands in the list of clients to send to.
+    pub sending: bool,
+    /// A command of it waits for something; nothing further is run.
+    pub blocked: bool,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// Bytes, and perhaps more wait.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// The peer sends no more.
+    End,
+    /// The connection is broken.
+    Broken,
+}
+
+/// What a write achieved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// Everything that may go is gone.
+    All,
+    /// The kernel takes no more now.
+    Blocked,
+    /// The quota of this turn is used up.
+    Quota,
+    /// The connection is broken.
+    Broken,
+}
+
+impl Client {
+    /// A fresh connection.
+    pub fn new(stream: Stream, session: usize) -> Client {
+        Client {
+            stream,
+            parser: Parser::default(),
+            waiting: VecDeque::new(),
+            session,
+            readable: false,
+            writable: true,
+            ended: false,
+            queued: false,
+            sending: false,
+            blocked: false,
+        }
+    }
+
+    /// Reads once. A short read means drained: the next bytes bring their own event.
+    pub fn receive(&mut self, input: &mut Input) -> Received {
+        let space = self.parser.space(input);
+        let room = space.len();
+        let read = loop {
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(space),
+                Stream::Unix(stream) => stream.read(space),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
+            Ok(0) => {
+                (self.readable, self.ended) = (false, true);
+                Received::End
+            }
+            Ok(count) => {
+                self.readable = count == room;
+                self.parser.filled(input, count);
+                Received::Bytes(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Received::Nothing
+            }
+            Err(_) => Received::Broken,
+        }
+    }
+
+    /// Puts a request aside until what the client waits for has come.
+    pub fn put_aside(&mut self, args: Args<'_>) {
+        self.waiting.push_back(Request::from(args));
+    }
+
+    /// Sends what may go: up to `synced` of the log, up to the quota.
+    pub fn send(&mut self, session: &mut Session, synced: u64) -> Sent {
+        let mut quota = SEND_QUOTA;
+        loop {
+            let may = session.sendable(synced);
+            if may == 0 {
+                return Sent::All;
+            }
+            if quota == 0 {
+                return Sent::Quota;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = session.output.slices(may.min(quota), &mut slices);
+            let asked: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let written = match &mut self.stream {
+                Stream::Tcp(stream) => write_slices(stream, &slices[..count]),
+                Stream::Unix(stream) => write_slices(stream, &slices[..count]),
+            };
+            match written {
+                Ok(written) => {
+                    session.output.advance(written);
+                    session.output_bytes += written as u64;
+                    quota -= written;
+                    if written < asked {
+                        self.writable = false;
+                        return Sent::Blocked;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return Sent::Blocked;
+                }
+                Err(_) => return Sent::Broken,
+            }
+        }
+    }
+}
+
+/// One piece is written plainly: the kernel has less to do.
+fn write_slices(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match slices {
+        [one] => stream.write(one),
+        many => stream.write_vectored(many),
+    }
+}

@@ -1,0 +1,198 @@
+//! Listeners: TCP on every bind address, and the unix socket.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::config::Settings;
+use crate::io::sys;
+
+/// Something that clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address and port.
+    Tcp(TcpListener),
+    /// A path.
+    Unix(UnixListener, PathBuf),
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over the unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The file descriptor.
+    pub fn fd(&self) -> RawFd {
+        match self {
+            Stream::Tcp(stream) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+/// An accepted connection with both its addresses as text.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: Stream,
+    /// The peer.
+    pub addr: String,
+    /// The local end.
+    pub laddr: String,
+    /// The peer is on this machine.
+    pub local: bool,
+}
+
+impl Listener {
+    /// The next connection, if one waits.
+    ///
+    /// # Errors
+    ///
+    /// What accept(2) reports; `WouldBlock` when none waits.
+    pub fn accept(&self, keepalive_secs: u32) -> io::Result<Accepted> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let socket = SockRef::from(&stream);
+                // A connection whose options cannot be set is as good as gone: its first read will say so.
+                socket.set_tcp_nodelay(true).ok();
+                if 0 < keepalive_secs {
+                    let time = Duration::from_secs(u64::from(keepalive_secs));
+                    let keepalive = TcpKeepalive::new()
+                        .with_time(time)
+                        .with_interval((time / 3).max(Duration::from_secs(1)))
+                        .with_retries(3);
+                    socket.set_tcp_keepalive(&keepalive).ok();
+                }
+                let laddr = stream.local_addr().map_or_else(|_| "?:0".to_owned(), plain);
+                let local = peer.ip().to_canonical().is_loopback();
+                Ok(Accepted { stream: Stream::Tcp(stream), addr: plain(peer), laddr, local })
+            }
+            Listener::Unix(listener, path) => {
+                let (stream, _) = listener.accept()?;
+                let addr = format!("{}:0", path.display());
+                Ok(Accepted { stream: Stream::Unix(stream), addr: addr.clone(), laddr: addr, local: true })
+            }
+        }
+    }
+}
+
+/// `address:port`, with IPv6 addresses in brackets, as Redis writes them.
+fn plain(addr: SocketAddr) -> String {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port()).to_string()
+}
+
+/// Opens every listener that the settings name.
+///
+/// # Errors
+///
+/// The text for the log: which address, and why. An address with `-` before it may be missing.
+pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    if settings.port != 0 {
+        listeners.extend(open_tcp(settings)?.into_iter().map(Listener::Tcp));
+    }
+    if !settings.unixsocket.is_empty() {
+        let path = Path::new(&settings.unixsocket);
+        let listener = open_unix(path, settings)
+            .map_err(|error| format!("Failed opening Unix socket: bind: {}", reason(&error)))?;
+        listeners.push(Listener::Unix(listener, path.to_path_buf()));
+    }
+    Ok(listeners)
+}
+
+/// Opens the TCP listeners that the settings name.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+    let mut listeners = Vec::new();
+    for word in &settings.bind {
+        let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
+        for addr in resolve(address, settings.port).map_err(|why| warn_bind(address, settings.port, &why))? {
+            match open_one(addr, settings) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => {
+                    let unavailable = matches!(
+                        error.raw_os_error(),
+                        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
+                    );
+                    let text = warn_bind(address, settings.port, &reason(&error));
+                    if !(unavailable && (optional || address == "*" || address == "::*")) {
+                        return Err(text);
+                    }
+                }
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn warn_bind(address: &str, port: u16, why: &str) -> String {
+    format!("Could not create server TCP listening socket {address}:{port}: {why}")
+}
+
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn resolve(address: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    Ok(match address {
+        "*" => vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)],
+        "::*" => vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)],
+        name => (name, port)
+            .to_socket_addrs()
+            .map_err(|error| error.to_string())?
+            .take(1)
+            .collect(),
+    })
+}
+
+fn open_one(addr: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(addr))?;
+    socket.listen(settings.tcp_backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// The permissions are on the socket before anyone can reach it: it is bound under a mask that allows nobody.
+fn open_unix(path: &Path, settings: &Settings) -> io::Result<UnixListener> {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mode = settings.unixsocketperm.0;
+    let before = sys::set_umask(if mode == 0 { 0o022 } else { 0o777 });
+    let bound = (|| {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        Ok::<Socket, io::Error>(socket)
+    })();
+    sys::set_umask(before);
+    let socket = bound?;
+    if mode != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    socket.listen(settings.tcp_backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(UnixListener::from_std(socket.into()))
+}
