@@ -10,7 +10,7 @@
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
 use crate::data::entry::{Entry, Kind, Value};
-use crate::data::expiry::{Expiry, Moved, Ticket};
+use crate::data::expiry::{Expiry, Moved, Sample};
 use crate::data::table::{Hasher, Resizing, Table};
 
 /// A key and its hash.
@@ -113,6 +113,7 @@ pub struct Keyspace {
     /// Random numbers for samples and LFU.
     pub random: Random,
     expired: Vec<(usize, Box<[u8]>)>,
+    sample: Sample,
     garbage: Vec<Garbage>,
 }
 
@@ -131,6 +132,7 @@ impl Keyspace {
             counters: Counters::default(),
             random,
             expired: Vec::new(),
+            sample: Sample::default(),
             garbage: Vec::new(),
         }
     }
@@ -369,28 +371,27 @@ impl Keyspace {
         !self.expired.is_empty()
     }
 
-    /// One cycle of active expiry in a database: looks at up to 20 random keys of the groups that are due and
-    /// removes those whose deadline has come. Returns how many were looked at and how many removed.
-    pub fn expire_sample(&mut self, database: usize) -> (usize, usize) {
+    /// One cycle of active expiry in a database: takes up to 20 keys of the groups that are due and removes those
+    /// whose deadline has come. Returns how many were looked at, how many removed, and whether another cycle
+    /// would find more.
+    pub fn expire_sample(&mut self, database: usize) -> (usize, usize, bool) {
         let before = self.select(database);
-        let mut sample = [None; 20];
-        let random = &mut self.random;
-        let looked = self.databases[database].expiry.sample_due(self.now, |n| random.below(n), &mut sample);
+        let mut sample = std::mem::take(&mut self.sample);
+        let Database { table, expiry } = &mut self.databases[database];
+        let more = expiry.sample_due(self.now, &mut sample, |moved| renew_ticket(table, moved));
         let mut removed = 0;
-        for (ticket, hash, deadline) in sample.iter().flatten().copied() {
-            if self.now < deadline {
-                continue;
+        for held in sample.iter().filter(|held| held.deadline <= self.now) {
+            let table = &self.databases[database].table;
+            let found = table.find_by(held.hash, |entry| entry.ticket() == Some(held.ticket));
+            if let Some(name) = found.map(|entry| Box::<[u8]>::from(entry.key())) {
+                self.expire(Key { bytes: &name, hash: held.hash });
+                removed += 1;
             }
-            // Another removal of this sample may have moved the record: then a later cycle finds it.
-            let found = self.databases[database].table.find_by(hash, |entry| entry.ticket() == Some(ticket));
-            let Some(name) = found.filter(|e| e.deadline() == Some(deadline)).map(|e| e.key().to_vec()) else {
-                continue;
-            };
-            self.expire(Key { bytes: &name, hash });
-            removed += 1;
         }
+        let looked = sample.len();
+        self.sample = sample;
         self.selected = before;
-        (looked, removed)
+        (looked, removed, more)
     }
 
     /// Moves up to `records` records of a database's index inward. Returns whether there is more to move.

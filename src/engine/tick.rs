@@ -16,8 +16,8 @@ const BUCKETS_PER_STEP: usize = 64;
 const FREED_PER_STEP: usize = 256;
 
 impl Engine {
-    /// Tick: one step of active expiry over all databases. Cycles of 20 random keys that are due run again while
-    /// more than a quarter of a sample had expired. Returns whether another step would find more.
+    /// Tick: one step of active expiry over all databases. Cycles of 20 keys that are due run again while more
+    /// than a quarter of a sample had expired. Returns whether another step would find more.
     pub fn expire_step(&mut self) -> bool {
         if !self.state.debug.active_expire {
             return false;
@@ -31,10 +31,10 @@ impl Engine {
             self.keys.enter(self.now, database);
             more |= self.keys.advance_expiry(database, ADVANCED_PER_STEP);
             for cycle in 1..=CYCLES_PER_STEP {
-                let (seen, expired) = self.keys.expire_sample(database);
+                let (seen, expired, again) = self.keys.expire_sample(database);
                 looked += seen;
                 removed += expired;
-                if expired * 4 <= seen || seen == 0 {
+                if !again {
                     break;
                 }
                 more |= cycle == CYCLES_PER_STEP;
