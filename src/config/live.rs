@@ -1,0 +1,309 @@
+//! The first table: directives that do what they say. One row is one field of [`Settings`].
+
+use std::collections::BTreeMap;
+
+use super::kind::{Kind, count, int, memory, small};
+use super::value::{
+    Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits, SavePoint, Share,
+    ShutdownFlags, Value,
+};
+
+/// What is common to the rows of all three tables.
+#[derive(Debug)]
+pub struct Row {
+    /// The name under which it is written back.
+    pub name: &'static str,
+    /// Other names, which are understood and shown as well.
+    pub aliases: &'static [&'static str],
+    /// How its words are understood.
+    pub kind: Kind,
+    /// The canonical text when nobody says anything.
+    pub default: &'static str,
+    /// What else is to be known.
+    pub flags: &'static [Flag],
+}
+
+/// What else is to be known about a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `CONFIG SET` cannot change it.
+    Fixed,
+    /// `CONFIG SET` changes it only if `enable-protected-configs` allows.
+    Protected,
+    /// `CONFIG GET` shows it only to who asks by its exact name.
+    Hidden,
+    /// Its value is a secret: never to be logged.
+    Secret,
+    /// `CONFIG REWRITE` writes it even at its default, because Redis's default differs or depends on the
+    /// place.
+    Written,
+    /// Only lines of a file have it; `CONFIG` does not know it.
+    FileOnly,
+}
+
+/// A row of this table.
+pub struct Live {
+    /// Name, kind, default.
+    pub row: Row,
+    /// The field as canonical text.
+    pub show: fn(&Settings) -> String,
+    /// Canonical text into the field; false if the text is not canonical.
+    pub put: fn(&mut Settings, &str) -> bool,
+}
+
+/// When a live directive needs a word of explanation after loading.
+pub struct Caution {
+    /// The directive.
+    pub name: &'static str,
+    /// Whether its value is one that needs it.
+    pub applies: fn(&Settings) -> bool,
+    /// The explanation.
+    pub reason: &'static str,
+}
+
+/// The cautions, given once after a load in which the directive was set.
+pub static CAUTIONS: &[Caution] = &[
+    Caution {
+        name: "aof-use-rdb-preamble",
+        applies: |settings| settings.aof_use_rdb_preamble,
+        reason: "rewrites write the base of the log as commands, which every server reads",
+    },
+    Caution {
+        name: "save",
+        applies: |settings| !settings.save.is_empty(),
+        reason: "there are no RDB snapshots yet; the append-only file keeps the data",
+    },
+];
+
+macro_rules! live {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $type:ty = $name:literal $(| $alias:literal)*,
+            $kind:expr, $default:literal $(, $flag:ident)*;
+    )*) => {
+        /// Everything that can be configured. The defaults are Redis's, but for `appendonly`, which is on,
+        /// and `aof-use-rdb-preamble`, which is off.
+        #[derive(Clone, PartialEq)]
+        pub struct Settings {
+            $($(#[$doc])* pub $field: $type,)*
+            /// Values of directives without a field that are not at their default, by their main name.
+            pub(super) others: BTreeMap<&'static str, String>,
+        }
+
+        impl Default for Settings {
+            fn default() -> Settings {
+                Settings {
+                    $($field: <$type as Value>::read($default).expect("the tests read every default"),)*
+                    others: BTreeMap::new(),
+                }
+            }
+        }
+
+        /// The table.
+        pub static LIVE: &[Live] = &[$(
+            Live {
+                row: Row {
+                    name: $name,
+                    aliases: &[$($alias),*],
+                    kind: $kind,
+                    default: $default,
+                    flags: &[$(Flag::$flag),*],
+                },
+                show: |settings| settings.$field.show(),
+                put: |settings, text| match Value::read(text) {
+                    Some(value) => {
+                        settings.$field = value;
+                        true
+                    }
+                    None => false,
+                },
+            },
+        )*];
+    };
+}
+
+/// The smallest limit of a query buffer and of a bulk.
+const MIB: u64 = 1024 * 1024;
+/// The largest signed number: the bound of lengths.
+const LONG: u64 = i64::MAX as u64;
+
+live! {
+    // Network.
+    /// Addresses to listen on; one that starts with `-` may fail.
+    bind: Vec<String> = "bind", Kind::Addresses, "* -::*";
+    /// The TCP port; zero for none.
+    port: u16 = "port", int(0, 65535), "6379";
+    /// The path of the Unix socket; empty for none.
+    unixsocket: String = "unixsocket", Kind::Optional, "", Fixed;
+    /// The permissions of the Unix socket.
+    unixsocketperm: Mode = "unixsocketperm", Kind::Mode, "0", Fixed;
+    /// Connections that the kernel queues for us.
+    tcp_backlog: u32 = "tcp-backlog", small(0), "511", Fixed;
+    /// Seconds between probes of silent peers; zero for none.
+    tcp_keepalive: u32 = "tcp-keepalive", small(0), "300";
+    /// The mark of our sockets for the packet filter; zero for none.
+    socket_mark_id: u32 = "socket-mark-id", int(0, u32::MAX as i64), "0", Fixed;
+    /// Seconds after which an idle client is closed; zero for never.
+    timeout: u32 = "timeout", small(0), "0";
+    /// Whether only this machine may talk to us while neither `bind` nor a password protects us.
+    protected_mode: bool = "protected-mode", Kind::Bool, "yes", Protected;
+    /// The password; empty for none.
+    requirepass: String = "requirepass", Kind::Optional, "", Secret;
+    /// How many clients may be connected.
+    maxclients: u32 = "maxclients", int(1, u32::MAX as i64), "10000";
+
+    // The process.
+    /// How many databases there are.
+    databases: u32 = "databases", small(1), "16", Fixed;
+    /// Whether to leave the terminal.
+    daemonize: bool = "daemonize", Kind::Bool, "no", Fixed;
+    /// Where the process id is written; empty for nowhere, or the usual place of a daemon.
+    pidfile: String = "pidfile", Kind::Optional, "", Fixed;
+    /// What to tell.
+    loglevel: LogLevel = "loglevel", Kind::Choice(LogLevel::NAMES), "notice";
+    /// Where to tell it; empty for standard output.
+    logfile: String = "logfile", Kind::Text, "", Fixed;
+    /// The working directory.
+    dir: String = "dir", Kind::Text, "./", Protected, Written;
+    /// Whether `ps` shows what we are.
+    set_proc_title: bool = "set-proc-title", Kind::Bool, "yes", Fixed;
+    /// What `ps` shows.
+    proc_title_template: String = "proc-title-template", Kind::Title, "{title} {listen-addr} {server-mode}";
+    /// Seconds that a shutdown waits for lagging replicas.
+    shutdown_timeout: u32 = "shutdown-timeout", small(0), "10";
+    /// What an interrupt does.
+    shutdown_on_sigint: ShutdownFlags = "shutdown-on-sigint", Kind::Flags(ShutdownFlags::NAMES), "default";
+    /// What a termination signal does.
+    shutdown_on_sigterm: ShutdownFlags = "shutdown-on-sigterm", Kind::Flags(ShutdownFlags::NAMES), "default";
+    /// Commands under other names, or under none.
+    rename_command: Vec<(String, String)> = "rename-command", Kind::Words, "", FileOnly;
+    /// Who may use `DEBUG`.
+    enable_debug_command: Access = "enable-debug-command", Kind::Choice(Access::NAMES), "no", Fixed;
+    /// Who may change protected directives.
+    enable_protected_configs: Access = "enable-protected-configs", Kind::Choice(Access::NAMES), "no", Fixed;
+    /// Whether to call ourselves Redis where tools of old look for it.
+    extended_redis_compatibility: bool = "extended-redis-compatibility", Kind::Bool, "no";
+
+    // Clients.
+    /// The longest bulk that a client may send.
+    proto_max_bulk_len: u64 = "proto-max-bulk-len", Kind::Memory { min: MIB, max: LONG }, "536870912";
+    /// The most that a client may send ahead.
+    client_query_buffer_limit: u64 = "client-query-buffer-limit",
+        Kind::Memory { min: MIB, max: LONG }, "1073741824";
+    /// The most that may wait for a client.
+    client_output_buffer_limit: OutputLimits = "client-output-buffer-limit", Kind::OutputLimits,
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
+    /// The most that all clients together may take before the greediest are closed.
+    maxmemory_clients: Share = "maxmemory-clients", Kind::Share, "0";
+    /// How many keys client-side caching remembers.
+    tracking_table_max_keys: u64 = "tracking-table-max-keys", count(), "1000000";
+
+    // Memory.
+    /// The most that the data may take; zero for no limit.
+    maxmemory: u64 = "maxmemory", Kind::Memory { min: 0, max: u64::MAX }, "0";
+    /// Who makes room.
+    maxmemory_policy: MaxmemoryPolicy = "maxmemory-policy",
+        Kind::Choice(MaxmemoryPolicy::NAMES), "noeviction";
+    /// How many keys are compared to find one that makes room.
+    maxmemory_samples: u32 = "maxmemory-samples", int(1, 64), "5";
+    /// How hard eviction works in one go.
+    maxmemory_eviction_tenacity: u32 = "maxmemory-eviction-tenacity", int(0, 100), "10";
+    /// How slowly the counter of uses saturates.
+    lfu_log_factor: u32 = "lfu-log-factor", small(0), "10";
+    /// Minutes after which the counter of uses falls by one.
+    lfu_decay_time: u32 = "lfu-decay-time", small(0), "1";
+    /// Whether evicted values are freed in slices.
+    lazyfree_lazy_eviction: bool = "lazyfree-lazy-eviction", Kind::Bool, "no";
+    /// Whether expired values are freed in slices.
+    lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", Kind::Bool, "no";
+    /// Whether overwritten values are freed in slices.
+    lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", Kind::Bool, "no";
+    /// Whether `DEL` means `UNLINK`.
+    lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del", Kind::Bool, "no";
+    /// Whether `FLUSHALL` means `FLUSHALL ASYNC`.
+    lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", Kind::Bool, "no";
+
+    // The log.
+    /// Whether to keep the append-only file. The one default by which we differ: a database that forgets is
+    /// a trap.
+    appendonly: bool = "appendonly", Kind::Bool, "yes", Written;
+    /// The stem of the names of its files.
+    appendfilename: String = "appendfilename", Kind::FileName("appendfilename"), "appendonly.aof", Fixed;
+    /// The directory of its files, within `dir`.
+    appenddirname: String = "appenddirname", Kind::FileName("appenddirname"), "appendonlydir", Fixed;
+    /// When it reaches the disk.
+    appendfsync: AppendFsync = "appendfsync", Kind::Choice(AppendFsync::NAMES), "everysec";
+    /// Whether to leave syncing alone while a child writes.
+    no_appendfsync_on_rewrite: bool = "no-appendfsync-on-rewrite", Kind::Bool, "no";
+    /// Growth since the last rewrite, in percent, at which the next begins; zero for never.
+    auto_aof_rewrite_percentage: u32 = "auto-aof-rewrite-percentage", small(0), "100";
+    /// Bytes below which it never begins by itself.
+    auto_aof_rewrite_min_size: u64 = "auto-aof-rewrite-min-size", memory(), "67108864";
+    /// Whether a torn tail is cut off rather than an error.
+    aof_load_truncated: bool = "aof-load-truncated", Kind::Bool, "yes";
+    /// Whether the dates of writes are noted.
+    aof_timestamp_enabled: bool = "aof-timestamp-enabled", Kind::Bool, "no";
+    /// Whether a rewritten base is a snapshot. Ours are commands.
+    aof_use_rdb_preamble: bool = "aof-use-rdb-preamble", Kind::Bool, "no";
+    /// Whether a rewrite syncs as it goes.
+    aof_rewrite_incremental_fsync: bool = "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
+    /// When snapshots are due; empty for never.
+    save: Vec<SavePoint> = "save", Kind::Save, "3600 1 300 100 60 10000", Written;
+    /// The file of the snapshot.
+    dbfilename: String = "dbfilename", Kind::DumpName, "dump.rdb", Protected;
+
+    // Encodings.
+    /// The size of a node of a list: entries, or classes of bytes if negative.
+    list_max_listpack_size: i32 = "list-max-listpack-size" | "list-max-ziplist-size",
+        int(i32::MIN as i64, i32::MAX as i64), "-2";
+    /// How many nodes at either end of a list stay uncompressed; zero for all.
+    list_compress_depth: u32 = "list-compress-depth", small(0), "0";
+    /// Fields up to which a hash is compact.
+    hash_max_listpack_entries: u64 = "hash-max-listpack-entries" | "hash-max-ziplist-entries", count(), "512";
+    /// Bytes of a field or value up to which a hash is compact.
+    hash_max_listpack_value: u64 = "hash-max-listpack-value" | "hash-max-ziplist-value", memory(), "64";
+    /// Integers up to which a set is an array.
+    set_max_intset_entries: u64 = "set-max-intset-entries", count(), "512";
+    /// Members up to which a set is compact.
+    set_max_listpack_entries: u64 = "set-max-listpack-entries", count(), "128";
+    /// Bytes of a member up to which a set is compact.
+    set_max_listpack_value: u64 = "set-max-listpack-value", count(), "64";
+    /// Members up to which a sorted set is compact.
+    zset_max_listpack_entries: u64 = "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
+    /// Bytes of a member up to which a sorted set is compact.
+    zset_max_listpack_value: u64 = "zset-max-listpack-value" | "zset-max-ziplist-value", memory(), "64";
+    /// Bytes up to which a HyperLogLog is sparse.
+    hll_sparse_max_bytes: u64 = "hll-sparse-max-bytes", memory(), "3000";
+    /// Bytes of a node of a stream; zero for no limit.
+    stream_node_max_bytes: u64 = "stream-node-max-bytes", memory(), "4096";
+    /// Entries of a node of a stream; zero for no limit.
+    stream_node_max_entries: u64 = "stream-node-max-entries", count(), "100";
+
+    // Watching.
+    /// Microseconds from which a command is slow; negative for never.
+    slowlog_log_slower_than: i64 = "slowlog-log-slower-than" | "commandlog-execution-slower-than",
+        int(-1, i64::MAX), "10000";
+    /// How many slow commands are remembered.
+    slowlog_max_len: u64 = "slowlog-max-len" | "commandlog-slow-execution-max-len", count(), "128";
+    /// Milliseconds from which an event is a latency spike; zero for never.
+    latency_monitor_threshold: u64 = "latency-monitor-threshold", count(), "0";
+    /// Whether each command has a histogram.
+    latency_tracking: bool = "latency-tracking", Kind::Bool, "yes";
+    /// Which percentiles `INFO` prints.
+    latency_tracking_info_percentiles: Vec<f64> = "latency-tracking-info-percentiles", Kind::Percentiles,
+        "50 99 99.9";
+    /// Which events of keys are published.
+    notify_keyspace_events: Events = "notify-keyspace-events", Kind::Events, "";
+
+    // Background work.
+    /// Ticks a second.
+    hz: u32 = "hz", Kind::Hertz, "10";
+    /// Whether many clients mean more ticks.
+    dynamic_hz: bool = "dynamic-hz", Kind::Bool, "yes";
+    /// Whether tables grow in the background too.
+    activerehashing: bool = "activerehashing", Kind::Bool, "yes";
+    /// How hard expiry works, 1 to 10.
+    active_expire_effort: u32 = "active-expire-effort", int(1, 10), "1";
+    /// Milliseconds after which a script is too slow.
+    busy_reply_threshold: u64 = "busy-reply-threshold" | "lua-time-limit", count(), "5000";
+}
