@@ -13,3 +13,7 @@ pub mod state;
 pub mod command;
 pub mod engine;
 pub mod io;
+
+/// Counts what it hands out; see [`base::memory`].
+#[global_allocator]
+static ALLOCATOR: base::memory::Counting = base::memory::Counting;

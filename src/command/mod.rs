@@ -1,9 +1,23 @@
 //! Floor 5: the commands, one row and one function each. Holds neither socket nor file.
 //!
-//! A family's file has its rows on top and its functions below; `table.rs` gathers the rows. `spec.rs` says what
+//! A family's file has its rows on top and its functions below; `table.rs` gathers the rows into `registry.rs`. `spec.rs` says what
 //! a row, an effect and an error are; `options.rs` is the cursor with which functions read their options.
 
 pub mod spec;
 pub mod options;
+pub mod registry;
 pub mod string;
+pub mod list;
+pub mod key;
+pub mod object;
+pub mod connection;
+pub mod client;
+pub mod replication;
+pub mod config;
+pub mod info;
+pub mod slowlog;
+pub mod memory;
+pub mod server;
+pub mod debug;
+pub mod introspect;
 pub mod table;

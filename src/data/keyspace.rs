@@ -380,7 +380,8 @@ impl Keyspace {
         let Database { table, expiry } = &mut self.databases[database];
         let more = expiry.sample_due(self.now, &mut sample, |moved| renew_ticket(table, moved));
         let mut removed = 0;
-        for held in sample.iter().filter(|held| held.deadline <= self.now) {
+        let now = self.now;
+        for held in sample.iter().filter(|held| held.deadline <= now) {
             let table = &self.databases[database].table;
             let found = table.find_by(held.hash, |entry| entry.ticket() == Some(held.ticket));
             if let Some(name) = found.map(|entry| Box::<[u8]>::from(entry.key())) {

@@ -1,8 +1,8 @@
 //! The engine: keys, state and the reply being written.
 
 use crate::base::date::UnixMs;
-use crate::command::table::commands;
-use crate::config::Settings;
+use crate::command::table::install;
+use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
 use crate::resp::reply::Reply;
 use crate::state::State;
@@ -25,7 +25,7 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Engine {
         let mut engine = Engine {
             keys: Keyspace::new(settings.databases as usize, seed),
-            state: State::new(settings, commands().rows().len()),
+            state: State::new(settings, install().rows().len()),
             reply: Reply::default(),
             now: UnixMs::ZERO,
         };
@@ -36,7 +36,7 @@ impl Engine {
     /// In: settings that the data goes by have changed.
     pub fn apply_settings(&mut self) {
         let settings = &self.state.settings;
-        self.keys.access_policy = if settings.maxmemory_policy.is_lfu() {
+        self.keys.access_policy = if matches!(settings.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu) {
             AccessPolicy::Lfu {
                 log_factor: settings.lfu_log_factor as u32,
                 decay_minutes: settings.lfu_decay_time as u32,

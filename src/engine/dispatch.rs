@@ -6,8 +6,9 @@
 
 use crate::command::spec::flag::{LOADING, NO_AUTH, WHOLE, WRITE};
 use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
-use crate::command::table::{Found, commands};
+use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
+use crate::resp::reply::Mark;
 use crate::resp::request::Args;
 use crate::state::session::{Closing, ReplyMode};
 
@@ -63,7 +64,7 @@ impl Engine {
     /// Second pass: runs the request of the client that was entered. The reply, if any, is in its output, the
     /// record in the log; a wish may stand in `state.ask`, which then owes the reply.
     pub fn run(&mut self, token: usize, args: Args<'_>, prepared: Prepared) {
-        let start = self.reply.out.len();
+        let (start, mark) = (self.reply.out.len(), self.reply.mark());
         let mode = self.state.sessions[token].reply_mode;
         let outcome = self.check(token, args, prepared.found).and_then(|number| {
             self.call(token, args, number, prepared.hash).inspect_err(|_| {
@@ -77,7 +78,7 @@ impl Engine {
             self.hold_reply(token, args, prepared, start);
         }
         if mode != ReplyMode::On {
-            self.silence(token, mode, start);
+            self.silence(token, mode, mark);
         }
     }
 
@@ -176,12 +177,12 @@ impl Engine {
 
     /// `CLIENT REPLY OFF` and `SKIP`: takes the reply back.
     #[cold]
-    fn silence(&mut self, token: usize, before: ReplyMode, start: usize) {
+    fn silence(&mut self, token: usize, before: ReplyMode, mark: Mark) {
         let session = &mut self.state.sessions[token];
         if session.reply_mode == ReplyMode::On && before == ReplyMode::Off {
             return;
         }
-        self.reply.out.truncate(start);
+        self.reply.rollback(mark);
         if before == ReplyMode::SkipNext {
             session.reply_mode = ReplyMode::On;
         }

@@ -1,7 +1,7 @@
 //! Requests of a log, run again. They run at date zero, where nothing expires: the log itself says what expired.
 
 use crate::base::date::UnixMs;
-use crate::command::table::{Found, commands};
+use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::resp::request::Args;
@@ -45,8 +45,9 @@ impl Engine {
         if !commands().row(number).command.arity_fits(args.len()) {
             return Replayed::Refused;
         }
+        let mark = self.reply.mark();
         let done = self.call(token, args, number, prepared.hash());
-        self.reply.out.clear();
+        self.reply.rollback(mark);
         match done {
             Ok(()) => Replayed::Done,
             Err(_) => Replayed::Refused,

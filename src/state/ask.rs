@@ -4,7 +4,7 @@
 //! request runs.
 
 /// A wish. At most one stands open, in `State::ask`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Ask {
     /// `BGREWRITEAOF`.
     RewriteLog {

@@ -148,7 +148,6 @@ impl Default for DebugSwitches {
 }
 
 /// Everything that commands see besides the keys.
-#[derive(Debug)]
 pub struct State {
     /// The configuration.
     pub settings: Settings,
@@ -180,6 +179,8 @@ pub struct State {
     pub dirty: u64,
     /// The server is shutting down.
     pub shutting_down: bool,
+    /// A command has marked sessions for closing, other ones than its own perhaps.
+    pub sessions_marked: bool,
 }
 
 impl State {
@@ -206,6 +207,7 @@ impl State {
             ask: None,
             dirty: 0,
             shutting_down: false,
+            sessions_marked: false,
         }
     }
 }

@@ -1,0 +1,6 @@
+//! `CLIENT`: the clients and this one.
+
+use crate::command::spec::Command;
+
+/// The rows of this family.
+pub static COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! `DEBUG`: behind `enable-debug-command`.
+
+use crate::command::spec::Command;
+
+/// The rows of this family.
+pub static COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! Lists.
+
+use crate::command::spec::Command;
+
+/// The rows of this family.
+pub static COMMANDS: &[Command] = &[];
