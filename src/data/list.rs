@@ -1,15 +1,17 @@
 //! The list type: compact nodes.
 //!
-//! A short list is one run of elements (see `list/run.rs`), one allocation however many elements it has; Redis calls
-//! that encoding `listpack`. Past the limit of `list-max-listpack-size` it becomes a deque of such runs, `quicklist`.
-//! An element costs two bytes beside its text, and pushing at either end writes into slack kept there for it.
-//! Elements above the size limit stand alone in shared buffers, so that replies refer to them without a copy.
+//! A short list is one run of elements (see `list/run.rs`), one allocation however many elements it has;
+//! Redis calls that encoding `listpack`. Past the limit of `list-max-listpack-size` it becomes a deque of
+//! such runs, `quicklist`. An element costs two bytes beside its text, and pushing at either end writes into
+//! slack kept there for it. Elements above the size limit stand alone in shared buffers, so that replies
+//! refer to them without a copy.
 //!
-//! Not chosen: one allocation an element (sixteen bytes or more of overhead each), and linked nodes (a long walk to
-//! the middle; a deque of ten thousand nodes is a few cache lines' scan).
+//! Not chosen: one allocation an element (sixteen bytes or more of overhead each), and linked nodes (a long
+//! walk to the middle; a deque of ten thousand nodes is a few cache lines' scan).
 //!
-//! When the encoding changes is Redis's: to `quicklist` before a command adds what does not fit, counting only the
-//! texts it brings; back to `listpack` after a removal or replacement that leaves one run of at most half the limit.
+//! When the encoding changes is Redis's: to `quicklist` before a command adds what does not fit, counting
+//! only the texts it brings; back to `listpack` after a removal or replacement that leaves one run of at most
+//! half the limit.
 
 mod element;
 mod iter;
@@ -36,8 +38,8 @@ const RUN_BYTES_MAX: usize = 16 << 20;
 /// What `list-max-listpack-size` says about the size of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Above zero: the number of elements (and at most 8 KiB); -1 to -5: 4, 8, 16, 32 or 64 KiB. Zero counts as one
-    /// element, anything below -5 as -5.
+    /// Above zero: the number of elements (and at most 8 KiB); -1 to -5: 4, 8, 16, 32 or 64 KiB. Zero counts
+    /// as one element, anything below -5 as -5.
     pub fill: i32,
 }
 
@@ -71,8 +73,9 @@ impl Limits {
         self.bytes_max() < bytes
     }
 
-    /// Whether a list of one such node turns back into its small form: half the limit, so that a list around the
-    /// limit does not go to and fro. A limit on the number of elements ignores the bytes here, as in Redis.
+    /// Whether a list of one such node turns back into its small form: half the limit, so that a list around
+    /// the limit does not go to and fro. A limit on the number of elements ignores the bytes here, as in
+    /// Redis.
     fn small_again(self, bytes: usize, count: usize) -> bool {
         match self.fill {
             0.. => count <= self.count_max() / 2,
@@ -146,8 +149,8 @@ impl List {
         }
     }
 
-    /// Prepares for a command that is going to add `count` values of together `bytes` bytes: the encoding is decided
-    /// once for all of them, as Redis does. Then push them one by one on what is returned.
+    /// Prepares for a command that is going to add `count` values of together `bytes` bytes: the encoding is
+    /// decided once for all of them, as Redis does. Then push them one by one on what is returned.
     pub fn grow(&mut self, bytes: usize, count: usize, limits: Limits) -> Growth<'_> {
         if let Form::Small(run) = &self.form {
             if limits.exceeded(run.size().saturating_add(bytes), run.count().saturating_add(count)) {
@@ -268,7 +271,8 @@ impl List {
 
     /// Puts a value before (or `after`) the first element that equals `pivot`; `false` if there is none.
     ///
-    /// The form is decided before the search, so a missing pivot may still leave a `quicklist`. So it is in Redis.
+    /// The form is decided before the search, so a missing pivot may still leave a `quicklist`. So it is in
+    /// Redis.
     pub fn insert_beside(&mut self, pivot: &[u8], after: bool, value: &[u8], limits: Limits) -> bool {
         self.grow(value.len(), 1, limits);
         let needle = Needle::new(pivot);
@@ -302,7 +306,8 @@ impl List {
         IterRev::new(self)
     }
 
-    /// Removes up to `count` elements (0: all) that equal `value`, beginning at the end `from`. Returns how many.
+    /// Removes up to `count` elements (0: all) that equal `value`, beginning at the end `from`. Returns how
+    /// many.
     pub fn remove_matching(&mut self, value: &[u8], count: usize, from: End, limits: Limits) -> usize {
         let most = if count == 0 { usize::MAX } else { count };
         let needle = Needle::new(value);
@@ -339,9 +344,9 @@ impl List {
         self.make_small_if_fit(limits);
     }
 
-    /// Finds elements that equal `value`, as LPOS does. A `rank` of 2 begins with the second match, -1 with the last
-    /// and goes towards the head. At most `matches` are reported and at most `compared` elements looked at, 0 meaning
-    /// no limit. `found` receives indexes from the head. A `rank` of 0 finds nothing.
+    /// Finds elements that equal `value`, as LPOS does. A `rank` of 2 begins with the second match, -1 with
+    /// the last and goes towards the head. At most `matches` are reported and at most `compared` elements
+    /// looked at, 0 meaning no limit. `found` receives indexes from the head. A `rank` of 0 finds nothing.
     pub fn position(
         &self,
         value: &[u8],
@@ -447,8 +452,8 @@ impl Growth<'_> {
         self.push_value(end, Value::Borrowed(value));
     }
 
-    /// Adds a value at an end; a large one is kept as it is, without a copy. It must not be a small part of a big
-    /// buffer, which it would keep alive.
+    /// Adds a value at an end; a large one is kept as it is, without a copy. It must not be a small part of a
+    /// big buffer, which it would keep alive.
     pub fn push_shared(&mut self, end: End, value: Bytes) {
         self.push_value(end, Value::Shared(value));
     }

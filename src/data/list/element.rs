@@ -9,11 +9,12 @@
 //!   11110001 .. 11110100                  integers of 16, 24, 32 and 64 bits, little-endian
 //! ```
 //!
-//! Behind each stands the length of what was just described, in groups of seven bits, the last byte holding the
-//! lowest group: read from the right, a set top bit says that one more byte stands to the left. So a run can be
-//! walked from both ends. This is the encoding of Redis's listpack, on purpose: the size limits of the configuration
-//! then mean the same number of elements here and there, and so does `OBJECT ENCODING`.
+//! Behind each stands the length of what was just described, in groups of seven bits, the last byte holding
+//! the lowest group: read from the right, a set top bit says that one more byte stands to the left. So a run
+//! can be walked from both ends. This is the encoding of Redis's listpack, on purpose: the size limits of the
+//! configuration then mean the same number of elements here and there, and so does `OBJECT ENCODING`.
 
+use crate::base::number::parse_i64;
 use bytes::Bytes;
 
 /// The longest text of an `i64`, sign included.
@@ -279,31 +280,6 @@ pub(super) fn last_len(run: &[u8]) -> usize {
         }
         byte = run[end - size];
     }
-}
-
-/// The integer a text stands for, if writing that integer gives the very same text again.
-// The twin of `crate::base::number::parse_i64`, kept here until that one is merged.
-#[inline]
-fn parse_i64(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [] => return None,
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] if text.len() <= INT_TEXT_MAX => {}
-        _ => return None,
-    }
-    let mut value: u64 = 0;
-    for &digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
 #[cfg(test)]

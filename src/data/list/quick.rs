@@ -1,9 +1,9 @@
 //! The long form of a list: a deque of nodes, each a run or one large element.
 //!
-//! Where nodes begin and end follows Redis's quicklist (which node takes an insertion, when one is split, what is
-//! merged after it), because the way back to a single listpack depends on there being one node left. Two things differ, both for
-//! the sake of memory: an element replaced by a longer one never makes a node grow without bound, and nodes that a
-//! removal left nearly empty are merged.
+//! Where nodes begin and end follows Redis's quicklist (which node takes an insertion, when one is split,
+//! what is merged after it), because the way back to a single listpack depends on there being one node left.
+//! Two things differ, both for the sake of memory: an element replaced by a longer one never makes a node
+//! grow without bound, and nodes that a removal left nearly empty are merged.
 
 use std::collections::VecDeque;
 
@@ -13,14 +13,16 @@ use super::Limits;
 use super::element::{Encoded, Item, Needle};
 use super::run::{End, Run};
 
-/// The first buffer of a node: small enough for a list that ends here, a few doublings from the default limit.
+/// The first buffer of a node: small enough for a list that ends here, a few doublings from the default
+/// limit.
 const NODE_BYTES_FIRST: usize = 1024;
 
 /// A replaced element may make its node this many times as big as the limit before the node is split.
 const REPLACE_OVERSIZE_MAX: usize = 2;
 
-/// After a removal, neighbours are merged if together they fill no more than this fraction of a node. Their buffers
-/// shrink anyway, so merging saves the overhead of a node and no more: it pays for nearly empty ones only.
+/// After a removal, neighbours are merged if together they fill no more than this fraction of a node. Their
+/// buffers shrink anyway, so merging saves the overhead of a node and no more: it pays for nearly empty ones
+/// only.
 const SPARSE_FRACTION: usize = 8;
 
 /// A deque below this many places is not worth shrinking.
@@ -56,7 +58,8 @@ impl Node {
         Node::Run(run)
     }
 
-    /// The run, if an element of `len` bytes may still join it. The check is Redis's: it estimates the overhead.
+    /// The run, if an element of `len` bytes may still join it. The check is Redis's: it estimates the
+    /// overhead.
     #[inline]
     fn run_with_room(&mut self, len: usize, limits: Limits) -> Option<&mut Run> {
         const OVERHEAD_ESTIMATE: usize = 8;
@@ -163,6 +166,11 @@ impl Quick {
             }
         }
         let node = Node::of(value, limits);
+        if self.nodes.len() == self.nodes.capacity() {
+            // Not doubled: a node is hundreds of elements, so moving the deque more often costs them nothing,
+            // and empty places would be the greatest waste of a long list.
+            self.nodes.reserve_exact(self.nodes.len() / 8 + 4);
+        }
         match end {
             End::Front => self.nodes.push_front(node),
             End::Back => self.nodes.push_back(node),
@@ -203,6 +211,7 @@ impl Quick {
         self.shrink_deque();
     }
 
+    /// Gives back half of the deque once three quarters of it are empty.
     fn shrink_deque(&mut self) {
         if DEQUE_SHRINK_MIN < self.nodes.capacity() && self.nodes.len() < self.nodes.capacity() / 4 {
             self.nodes.shrink_to(self.nodes.capacity() / 2);
@@ -422,8 +431,8 @@ impl Quick {
 
     /// Drops the empty nodes in `low..=high` and merges those nearly empty with the node before, in one pass.
     ///
-    /// The last two nodes are not merged into one: that would turn the list back into its small form, which in Redis
-    /// only happens when a node becomes empty.
+    /// The last two nodes are not merged into one: that would turn the list back into its small form, which
+    /// in Redis only happens when a node becomes empty.
     fn tidy(&mut self, low: usize, high: usize, limits: Limits) {
         let empty = self.nodes.range(low..=high).filter(|node| node.count() == 0).count();
         let mut left = self.nodes.len() - empty;

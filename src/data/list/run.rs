@@ -5,10 +5,11 @@
 //!         0       start                     buf.len()   buf.capacity()
 //! ```
 //!
-//! Pushing writes into the slack of its end; popping gives it back. When an end has no slack left the elements move:
-//! into a buffer twice as big, or within this one if a good part of it is free. Either way the end that asked gets
-//! most of the free bytes, so pushes move each byte a small constant number of times, at the front as at the back.
-//! A buffer never outgrows the node limit for slack alone, so a full run wastes next to nothing.
+//! Pushing writes into the slack of its end; popping gives it back. When an end has no slack left the
+//! elements move: into a buffer twice as big, or within this one if a good part of it is free. Either way the
+//! end that asked gets most of the free bytes, so pushes move each byte a small constant number of times, at
+//! the front as at the back. A buffer never outgrows the node limit for slack alone, so a full run wastes
+//! next to nothing.
 
 use super::element::{self, Encoded, Item, Needle};
 
@@ -233,7 +234,8 @@ impl Run {
         found
     }
 
-    /// Cuts the run before the element `at`; what stands behind the cut is returned in a buffer that just fits.
+    /// Cuts the run before the element `at`; what stands behind the cut is returned in a buffer that just
+    /// fits.
     pub(super) fn split_off(&mut self, at: usize) -> Run {
         let cut = self.start as usize + self.offset(at);
         let tail = Run { buf: self.buf[cut..].to_vec(), start: 0, count: self.count - at as u32 };
