@@ -9,7 +9,7 @@ use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
 use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
 use crate::resp::reply::Mark;
-use crate::resp::request::Args;
+use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
 
 /// Bytes of a name or of the arguments that the error for an unknown command repeats.
@@ -189,8 +189,9 @@ impl Engine {
     }
 
     /// In: the client has sent what is no request. Replies the error; the connection closes after it.
-    pub fn protocol_error(&mut self, token: usize, text: &str) {
-        self.reply_error(&format!("ERR Protocol error: {text}"));
+    pub fn protocol_error(&mut self, token: usize, error: ProtocolError) {
+        self.state.stats.count_error("ERR");
+        self.reply.protocol_error(error);
         self.state.sessions[token].closing = Closing::AfterReply;
     }
 }

@@ -33,6 +33,16 @@ fn read_ticks() -> u64 {
     0
 }
 
+/// The date, for whoever has no [`Clock`] at hand: the lines of the server's log.
+pub fn date_now() -> UnixMs {
+    UnixMs(micros_now() / 1000)
+}
+
+fn micros_now() -> i64 {
+    // A clock before 1970 counts as 1970.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
 impl Clock {
     /// Starts monotonic time at zero.
     pub fn start() -> Clock {
@@ -59,8 +69,7 @@ impl Clock {
 
     /// The date in microseconds.
     pub fn date_micros(&self) -> i64 {
-        // A clock before 1970 counts as 1970.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+        micros_now()
     }
 
     /// Milliseconds since the start.

@@ -4,4 +4,5 @@ pub mod sys;
 pub mod clock;
 pub mod listen;
 pub mod client;
-// host, server
+
+

@@ -342,7 +342,7 @@ impl Server {
         session.query_buffer = client.parser.buffered();
         session.args_memory = client.parser.args_pending();
         let settings = &self.host.engine.state.settings;
-        if settings.client_query_buffer_limit < client.parser.memory() as u64 {
+        if settings.client_query_buffer_limit < client.parser.buffered() as u64 {
             log::warn!("Closing client that reached max query buffer length: id={}", session.id);
             self.host.engine.state.stats.query_buffer_limit_disconnections += 1;
             broken = true;
@@ -551,10 +551,12 @@ fn run_requests(
             return;
         }
     }
-    let limits = limits(&host.engine, token);
     let mut quota = TURN_REQUESTS_MAX;
     loop {
-        let parsed = client.parser.parse(input, batch, BATCH_REQUESTS_MAX, &limits);
+        let limits = limits(&host.engine, token);
+        // What follows an AUTH is judged after it ran, hence one at a time.
+        let ahead = if limits.unauthenticated { 1 } else { BATCH_REQUESTS_MAX };
+        let parsed = client.parser.parse(input, batch, ahead, &limits);
         let engine = &host.engine;
         prepared.clear();
         prepared.extend(parsed.iter().map(|args| engine.prepare(token, args)));
@@ -569,7 +571,7 @@ fn run_requests(
             }
         }
         if let Some(error) = parsed.error() {
-            host.engine.protocol_error(token, &error.to_string());
+            host.engine.protocol_error(token, error);
             return;
         }
         quota = quota.saturating_sub(parsed.len());

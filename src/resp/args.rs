@@ -244,7 +244,12 @@ mod tests {
         let spans = [Span::new(0, 3), Span::shared(0)];
         let owned = {
             let bytes = b"SET".to_vec();
-            Request::from(Args { bytes: &bytes, spans: &spans, shared: &[big.clone()], canonical: false })
+            Request::from(Args {
+                bytes: &bytes,
+                spans: &spans,
+                shared: std::slice::from_ref(&big),
+                canonical: false,
+            })
         };
         assert_eq!(words(&owned), [&b"SET"[..], &big]);
         assert_eq!(owned.args().shared(1).map(|b| b.as_ptr()), Some(big.as_ptr()));

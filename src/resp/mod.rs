@@ -2,8 +2,8 @@
 
 pub mod input;
 pub mod args;
+pub mod direct;
 pub mod header;
-pub mod inline;
 pub mod request;
 pub mod output;
 pub mod reply;

@@ -11,6 +11,8 @@
 
 use bytes::Bytes;
 
+use crate::base::number::push_f64;
+
 pub use super::output::Output;
 
 use super::output::Place;
@@ -76,13 +78,19 @@ impl Reply {
         }
     }
 
+    /// Digits from the last to the first into a line of fixed size, which is then appended in one piece.
     fn long_header(&mut self, sigil: u8, number: i64) {
-        let (mut line, mut digits) = ([0; 24], itoa::Buffer::new());
-        let digits = digits.format(number).as_bytes();
-        line[0] = sigil;
-        line[1..=digits.len()].copy_from_slice(digits);
-        line[digits.len() + 1..digits.len() + 3].copy_from_slice(b"\r\n");
-        self.raw(&line[..digits.len() + 3]);
+        let mut line = *b"----------------------\r\n";
+        let (mut at, mut rest) = (line.len() - 2, number.unsigned_abs());
+        while 0 < rest {
+            at -= 1;
+            line[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        // In front of the digits the line is all minus signs.
+        at -= if number < 0 { 2 } else { 1 };
+        line[at] = sigil;
+        self.raw(&line[at..]);
     }
 
     /// `+OK`.
@@ -298,53 +306,6 @@ impl Reply {
         header.extend_from_slice(b"\r\n");
         self.out.insert(mark.0, HOLE.len(), &header);
     }
-}
-
-/// Appends a number as C's `%.17g` writes it. Stands in for `base::number::push_f64` until that is there.
-fn push_f64(out: &mut Vec<u8>, value: f64) {
-    if !value.is_finite() {
-        let text = if value.is_nan() {
-            "nan"
-        } else if value < 0.0 {
-            "-inf"
-        } else {
-            "inf"
-        };
-        return out.extend_from_slice(text.as_bytes());
-    }
-    // "-d.dddddddddddddddde-x": sign, 17 digits and the exponent are all we need.
-    let text = format!("{value:.16e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value.is_sign_negative() {
-        out.push(b'-');
-    }
-    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
-    let kept = digits.iter().rposition(|&digit| digit != b'0').map_or(1, |last| last + 1);
-    let digits = &digits[..kept];
-    if !(-4..17).contains(&exponent) {
-        push_point(out, digits, 1);
-        let sign = if exponent < 0 { '-' } else { '+' };
-        out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
-    } else if exponent < 0 {
-        out.extend_from_slice(b"0.");
-        out.resize(out.len() + (-exponent - 1) as usize, b'0');
-        out.extend_from_slice(digits);
-    } else {
-        push_point(out, digits, exponent as usize + 1);
-    }
-}
-
-/// Appends digits with a point behind the first `whole` of them, or zeros up to there.
-fn push_point(out: &mut Vec<u8>, digits: &[u8], whole: usize) {
-    if digits.len() <= whole {
-        out.extend_from_slice(digits);
-        out.resize(out.len() + whole - digits.len(), b'0');
-        return;
-    }
-    out.extend_from_slice(&digits[..whole]);
-    out.push(b'.');
-    out.extend_from_slice(&digits[whole..]);
 }
 
 #[cfg(test)]

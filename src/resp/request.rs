@@ -56,27 +56,21 @@
 //!
 //! The rules are those of Redis 7.0 as observed: lines of headers end at the first carriage return and whatever
 //! follows it; the two bytes behind an argument are skipped unseen; `*0`, `*-1` and blank lines are no requests.
-//! Two things differ. A zero byte in a line is a byte like others here, where Redis waits forever. And a line is
+//! Two things differ. A zero byte ends a typed line as it ends it in C, where Redis waits forever. And a line is
 //! too long by its length, where Redis accepts it if it happens to arrive with its end in one read.
 
 use bytes::Bytes;
 
+use crate::base::quote::split_words;
+
 pub use super::args::{Args, Request};
+pub use super::direct::BIG;
 pub use super::header::{Limits, ProtocolError};
 pub use super::input::Input;
 
 use super::args::Span;
+use super::direct::Direct;
 use super::header::{self, Line};
-use super::inline::split_words;
-use super::input::ROOM_MAX;
-
-/// From this length on an argument that has not arrived whole gets a buffer of its own.
-pub const BIG: usize = 32 * 1024;
-
-/// The first piece of memory for a big argument; it grows fourfold up to the second length, then twofold, so that
-/// what is taken stays in proportion to what has arrived.
-const BIG_START: usize = 64 * 1024;
-const BIG_FOURFOLD_MAX: usize = 1024 * 1024;
 
 /// The part of a request that lies in the input must be addressable by spans.
 const REQUEST_LEN_MAX: usize = u32::MAX as usize - 1;
@@ -174,40 +168,13 @@ struct Partial {
     direct: Option<Direct>,
 }
 
-/// A big argument on its way into its own buffer.
-#[derive(Debug)]
-struct Direct {
-    /// All of it is initialized; the first `filled` bytes have arrived.
-    buffer: Vec<u8>,
-    filled: usize,
-    len: usize,
-}
-
-impl Direct {
-    /// Where the next bytes go: never empty, and never beyond the argument.
-    fn room(&mut self) -> &mut [u8] {
-        if self.filled == self.buffer.len() {
-            let growth = if self.filled < BIG_FOURFOLD_MAX { 4 } else { 2 };
-            if self.filled == self.buffer.capacity() {
-                let capacity = (self.filled * growth).max(BIG_START).min(self.len);
-                self.buffer.reserve_exact(capacity - self.filled);
-            }
-            let end = self.buffer.capacity().min(self.len).min(self.filled + ROOM_MAX);
-            self.buffer.resize(end, 0);
-        }
-        &mut self.buffer[self.filled..]
-    }
-}
-
 impl Partial {
     /// Takes note of `count` bytes of the big argument; the last of them makes it an argument.
     fn filled(&mut self, count: usize) {
         let Some(direct) = &mut self.direct else { return };
-        assert!(count <= direct.buffer.len() - direct.filled, "more bytes filled than there was room for");
-        direct.filled += count;
-        if direct.filled == direct.len {
+        if let Some(value) = direct.filled(count) {
             self.spans.push(Span::shared(self.shared.len()));
-            self.shared.push(Bytes::from(std::mem::take(&mut direct.buffer)));
+            self.shared.push(value);
             self.direct = None;
             self.progress.stage = Stage::Terminator;
         }
@@ -302,7 +269,7 @@ impl Parser {
     /// How many bytes have been received and belong to no whole request yet, or to one that was not asked for.
     pub fn buffered(&self) -> usize {
         let partial = self.partial.as_deref().map_or(0, |partial| {
-            partial.shared_len() + partial.direct.as_ref().map_or(0, |direct| direct.filled)
+            partial.shared_len() + partial.direct.as_ref().map_or(0, |direct| direct.arrived())
         });
         partial + if self.exchanged { 0 } else { self.pending.len() }
     }
@@ -310,7 +277,7 @@ impl Parser {
     /// How much memory is held besides the parser itself, in bytes.
     pub fn memory(&self) -> usize {
         let partial = self.partial.as_deref().map_or(0, |partial| {
-            let direct = partial.direct.as_ref().map_or(0, |direct| direct.buffer.capacity());
+            let direct = partial.direct.as_ref().map_or(0, |direct| direct.capacity());
             size_of::<Partial>()
                 + partial.spans.capacity() * size_of::<Span>()
                 + partial.shared_len()
@@ -430,16 +397,7 @@ fn direct(mut partial: Box<Partial>, bytes: &[u8]) -> Box<Partial> {
     let arrived = bytes.len() - partial.progress.at;
     match partial.progress.stage {
         Stage::Body(len) if BIG <= len && arrived < len => {
-            let mut bytes = &bytes[partial.progress.at..];
-            let mut direct = Direct { buffer: Vec::new(), filled: 0, len };
-            while !bytes.is_empty() {
-                let room = direct.room();
-                let count = room.len().min(bytes.len());
-                room[..count].copy_from_slice(&bytes[..count]);
-                direct.filled += count;
-                bytes = &bytes[count..];
-            }
-            partial.direct = Some(direct);
+            partial.direct = Some(Direct::new(len, &bytes[partial.progress.at..]));
         }
         _ => (),
     }
@@ -481,23 +439,14 @@ fn multibulk(
         true => limits.bulk_len_max.min(Limits::UNAUTHENTICATED_BULK_LEN_MAX),
         false => limits.bulk_len_max,
     };
-    while 0 < progress.missing {
-        let rest = &bytes[progress.at..];
+    loop {
         if progress.stage == Stage::Length {
-            // The whole of a small argument in one go: the header from one load, then the bytes behind it.
-            if let Some((len, size)) = header::quick(rest, b'$') {
-                if let Some(end) = rest.get(size + len..size + len + 2) {
-                    if len <= bulk_len_max {
-                        spans.push(Span::new(progress.at + size, len));
-                        progress.canonical &= end == b"\r\n";
-                        progress.at += size + len + 2;
-                        progress.missing -= 1;
-                        continue;
-                    }
-                }
-            }
+            small_arguments(bytes, progress, spans, bulk_len_max);
         }
-        if !argument(rest, progress, spans, limits)? {
+        if progress.missing == 0 {
+            return Ok(true);
+        }
+        if !argument(&bytes[progress.at..], progress, spans, limits)? {
             // What is cut off here can not be pointed to by spans; only a limit on the whole buffer far above the
             // usual gigabyte lets a request come so far.
             return if bytes.len() < all.len() {
@@ -507,7 +456,27 @@ fn multibulk(
             };
         }
     }
-    Ok(true)
+}
+
+/// Takes arguments as long as they are small, whole and plain: each header from one load, then the bytes behind it.
+/// What it leaves is for [`argument`] to judge.
+#[inline(always)]
+fn small_arguments(bytes: &[u8], progress: &mut Progress, spans: &mut Vec<Span>, bulk_len_max: usize) {
+    let Progress { mut at, mut missing, mut canonical, .. } = *progress;
+    while 0 < missing {
+        let Some((len, size)) = bytes.get(at..).and_then(|rest| header::quick(rest, b'$')) else { break };
+        let end = at + size + len;
+        let Some(terminator) = bytes.get(end..end + 2) else { break };
+        if bulk_len_max < len {
+            break;
+        }
+        spans.push(Span::new(at + size, len));
+        canonical &= terminator == b"\r\n";
+        at = end + 2;
+        missing -= 1;
+        progress.searched = 0;
+    }
+    (progress.at, progress.missing, progress.canonical) = (at, missing, canonical);
 }
 
 /// Reads the line with the count of arguments; false when it has not arrived whole.

@@ -17,9 +17,6 @@
 use crate::base::number::parse_i64;
 use bytes::Bytes;
 
-/// The longest text of an `i64`, sign included.
-const INT_TEXT_MAX: usize = 20;
-
 /// One element as it is stored; nothing is copied to look at it.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
