@@ -1,0 +1,87 @@
+//! The same random commands to the server under test and to a real `redis-server`: the replies must be equal.
+//!
+//! Three parts: `grammar` knows the commands and makes up calls of them, right ones and wrong ones; `compare` knows what
+//! "equal" means for each, and which differences are meant; `runner` sends both servers the same and tells what it saw.
+//!
+//! Environment: `KVICK_DIFF_COMMANDS` (per run), `KVICK_DIFF_SEEDS` (runs per protocol), `KVICK_DIFF_SEED` (the first
+//! seed), `KVICK_DIFF_MISMATCHES` (how many to collect before giving up), `REDIS_REFERENCE` (path of the real server),
+//! `KVICK_TEST_BIN` (another server instead of ours).
+
+mod common;
+#[path = "differential/compare.rs"]
+mod compare;
+#[path = "differential/grammar.rs"]
+mod grammar;
+#[path = "differential/rows.rs"]
+mod rows;
+#[path = "differential/runner.rs"]
+mod runner;
+
+use common::{Random, Server, env_number, peer, server};
+use rows::Row;
+use runner::Runner;
+
+const ARGS: &[&str] = &["--enable-debug-command", "yes", "--databases", "16"];
+
+/// Runs all seeds of one protocol version against the reference.
+fn same_replies(protocol: u8) {
+    let commands = env_number("KVICK_DIFF_COMMANDS", 20_000) as usize;
+    let first = Random::seed_from_env("KVICK_DIFF_SEED");
+    let (ours, theirs) = (Server::start(ARGS), Server::start_reference(ARGS));
+    for seed in first..first + env_number("KVICK_DIFF_SEEDS", 2) {
+        let mut runner = Runner::new(&ours, &theirs, protocol, seed);
+        runner.run(rows::ROWS, commands);
+        runner.compare_contents(true);
+        runner.finish();
+    }
+}
+
+#[test]
+fn random_commands_get_the_same_replies_in_resp2() {
+    same_replies(2);
+}
+
+#[test]
+fn random_commands_get_the_same_replies_in_resp3() {
+    same_replies(3);
+}
+
+#[test]
+fn commands_newer_than_the_reference_get_the_replies_of_the_newest_peers() {
+    let first = Random::seed_from_env("KVICK_DIFF_SEED");
+    for (name, newer) in rows::NEWER {
+        let Some(binary) = peer(name) else {
+            println!(
+                "skipped: {name} is not in $PEERS/bin, so {} newer commands are not compared",
+                newer.len()
+            );
+            continue;
+        };
+        if !server::is_kvick() && server::binary() != binary {
+            println!("skipped: {} need not have what is newer in {name}", server::binary());
+            continue;
+        }
+        let (ours, theirs) = (Server::start(ARGS), Server::start_binary(&binary, ARGS));
+        let rows: Vec<Row> = newer.iter().chain(rows::FOUNDATION).copied().collect();
+        for protocol in [2, 3] {
+            let mut runner = Runner::new(&ours, &theirs, protocol, first);
+            runner.run(&rows, env_number("KVICK_DIFF_COMMANDS", 20_000) as usize / 4);
+            // Where a string goes from one allocation to two is each server's own business.
+            runner.compare_contents(false);
+            runner.finish();
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_grammar_makes_commands_of_its_own_name() {
+    let mut random = Random::new(1);
+    for row in rows::ROWS.iter().chain(rows::FOUNDATION).chain(rows::NEWER.iter().flat_map(|(_, rows)| *rows))
+    {
+        let name = row.1.split(' ').next().expect("a name");
+        for _ in 0..50 {
+            let made = grammar::make(row.1, &mut random);
+            assert_eq!(name.as_bytes(), made.args[0], "{}", row.1);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What "equal" means, and which differences are meant.
+
+use crate::common::Value;
+
+/// How the replies of a row are compared.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Compare {
+    /// Byte by byte.
+    Equal,
+    /// As sets: the order is not promised.
+    Sorted,
+    /// A time to live or a deadline: when both are positive they may be this far apart.
+    Deadline(i64),
+    /// A whole iteration from cursor 0, as sets of keys; runs alone.
+    Scan,
+    /// Any key that is there; runs alone.
+    RandomKey,
+    /// Errors byte by byte; replies that depend on the order in a table only by their kind.
+    Shape,
+    /// The same fields and the same protocol; name, version and id are each server's own.
+    Hello,
+    /// No reply comes: `CLIENT REPLY SKIP` with a command behind it, `OFF` with some until `ON`.
+    NoReply,
+    /// A digest of everything: the contents as such.
+    Digest,
+}
+
+/// A difference that is meant: `command` begins with these words, our reply and theirs begin with these texts (in the
+/// notation of `Value`'s `Debug`).
+pub struct Difference {
+    /// The first words of the command, upper case.
+    pub command: &'static str,
+    /// How our reply begins.
+    pub ours: &'static str,
+    /// How the reference's reply begins.
+    pub theirs: &'static str,
+    /// Why.
+    #[allow(dead_code)] // For the reader.
+    pub reason: &'static str,
+}
+
+/// All of them. None may leave the two servers with different contents.
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        command: "OBJECT ENCODING",
+        ours: "\"listpack\"",
+        theirs: "\"quicklist\"",
+        reason: "Since 7.2 short lists are listpacks; 7.0 called every list a quicklist.",
+    },
+    Difference {
+        command: "CLIENT SETINFO",
+        ours: "",
+        theirs: "-ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.",
+        reason: "New in 7.2; client libraries call it on every connection.",
+    },
+    Difference {
+        command: "CLIENT NO-TOUCH",
+        ours: "",
+        theirs: "-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.",
+        reason: "New in 7.2.",
+    },
+    Difference {
+        command: "COMMAND GETKEYS",
+        ours: "-ERR The command has no key arguments",
+        theirs: "-ERR wrong number of arguments for 'command|getkeys' command",
+        reason: "7.0 demanded one word too many; later versions say what is wrong with the command itself.",
+    },
+    Difference {
+        command: "COMMAND GETKEYS",
+        ours: "-ERR Invalid ",
+        theirs: "-ERR wrong number of arguments for 'command|getkeys' command",
+        reason: "The same.",
+    },
+    Difference {
+        command: "LPOS",
+        ours: "-ERR RANK can't be zero: use 1 to start from the first match",
+        theirs: "-ERR RANK can't be zero: use 1 to start from the first match",
+        reason: "7.0, 7.2 and 8 each end this sentence in their own way.",
+    },
+];
+
+/// Do the replies to `args` count as equal?
+pub fn same(compare: Compare, args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
+    let equal = match compare {
+        Compare::Equal | Compare::Digest | Compare::Scan | Compare::RandomKey | Compare::NoReply => {
+            ours == theirs
+        }
+        Compare::Shape => ours == theirs || (kind(ours) == kind(theirs) && ours.error().is_none()),
+        Compare::Sorted => sorted(ours) == sorted(theirs),
+        Compare::Deadline(tolerance) => match (ours, theirs) {
+            (Value::Int(a), Value::Int(b)) if 0 < *a && 0 < *b => a.abs_diff(*b) <= tolerance as u64,
+            _ => ours == theirs,
+        },
+        Compare::Hello => same_hello(ours, theirs),
+    };
+    equal || is_meant(args, ours, theirs)
+}
+
+fn is_meant(args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
+    let words: Vec<_> =
+        args.iter().take(2).map(|a| String::from_utf8_lossy(a).to_ascii_uppercase()).collect();
+    let command = words.join(" ");
+    let (ours, theirs) = (format!("{ours:?}"), format!("{theirs:?}"));
+    DIFFERENCES
+        .iter()
+        .any(|d| command.starts_with(d.command) && ours.starts_with(d.ours) && theirs.starts_with(d.theirs))
+}
+
+/// The elements of arrays and the pairs of maps in a fixed order, flat pairs of RESP2's maps included.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) | Value::Set(items) => {
+            let mut items = items.clone();
+            items.sort();
+            Value::Array(items)
+        }
+        Value::Map(pairs) => {
+            let mut pairs = pairs.clone();
+            pairs.sort();
+            Value::Map(pairs)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Array, map, string…, and which null counts as itself.
+fn kind(value: &Value) -> std::mem::Discriminant<Value> {
+    std::mem::discriminant(value)
+}
+
+fn same_hello(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Map(a), Value::Map(b)) => {
+            let same_keys = a.iter().map(|(k, _)| k).eq(b.iter().map(|(k, _)| k));
+            same_keys && a.iter().zip(b).all(|(a, b)| own(&a.0) || a.1 == b.1)
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && (0..a.len()).all(|i| a[i] == b[i] || (i % 2 == 1 && own(&a[i - 1])))
+        }
+        _ => ours == theirs,
+    }
+}
+
+fn own(field: &Value) -> bool {
+    ["server", "version", "id", "modules"].iter().any(|name| *field == Value::bulk(name))
+}
