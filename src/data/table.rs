@@ -33,7 +33,7 @@
 //! - There is no `next` without `now`; without `next`, `drained` is zero, except while [`Table::free_some`] is at work
 //!   (then the homes below the frontier are in a `next` of no buckets, where nothing is found).
 //! - Buckets of `now` below the frontier are empty, and so are buckets of `next` all of whose elements would come from
-//!   beyond it ([`Table::live`] skips both without touching their memory).
+//!   beyond it (`Table::live` skips both without touching their memory).
 //! - `unsafe` is only in `table/bucket.rs`.
 
 use std::mem;

@@ -4,6 +4,7 @@ use crate::base::date::UnixMs;
 use crate::command::table::install;
 use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
+use crate::data::table::Resizing;
 use crate::resp::reply::Reply;
 use crate::state::State;
 use crate::state::session::Session;
@@ -18,6 +19,8 @@ pub struct Engine {
     pub(crate) reply: Reply,
     /// The date at which commands run.
     pub(crate) now: UnixMs,
+    /// A child shares the pages: what need not be written is left alone.
+    snapshot_running: bool,
 }
 
 impl Engine {
@@ -28,6 +31,7 @@ impl Engine {
             state: State::new(settings, install().rows().len()),
             reply: Reply::default(),
             now: UnixMs::ZERO,
+            snapshot_running: false,
         };
         engine.apply_settings();
         engine
@@ -51,6 +55,26 @@ impl Engine {
         self.now = now;
     }
 
+    /// In: a child has been forked that writes the data as it is now.
+    pub fn begin_snapshot(&mut self) {
+        self.snapshot_running = true;
+        self.set_resizing();
+    }
+
+    /// In: that child has ended.
+    pub fn end_snapshot(&mut self) {
+        self.snapshot_running = false;
+        self.set_resizing();
+    }
+
+    fn set_resizing(&mut self) {
+        self.keys.set_resizing(match (self.state.debug.dict_resizing, self.snapshot_running) {
+            (false, _) => Resizing::Forbidden,
+            (true, true) => Resizing::Avoided,
+            (true, false) => Resizing::Allowed,
+        });
+    }
+
     /// In: a client has connected. Returns its token.
     pub fn open_session(&mut self, mut session: Session) -> usize {
         self.state.last_session_id += 1;
@@ -69,7 +93,7 @@ impl Engine {
         let session = &mut self.state.sessions[token];
         self.reply.out = std::mem::take(&mut session.output);
         self.reply.set_resp3(session.resp3);
-        self.keys.touching = !session.no_touch;
+        self.keys.touching = !session.no_touch && !self.snapshot_running;
     }
 
     /// In: no more requests of this client for now; its output is with the session again.

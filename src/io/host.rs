@@ -4,13 +4,35 @@ use std::sync::Arc;
 
 use mio::Waker;
 
+use crate::base::memory;
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
+use crate::io::aof::store::Store;
 use crate::io::clock::Clock;
+use crate::io::proc;
 use crate::io::sys;
 use crate::resp::request::Args;
-use crate::state::ask::Ask;
 use crate::state::session::Closing;
+
+/// Ticks between two looks at slow figures, such as resident memory.
+const TICKS_PER_FIGURES: u64 = 10;
+/// Steps of background work between two looks at the clock.
+const STEPS_PER_LOOK: usize = 4;
+
+/// A client that waits for its writes to be synced.
+#[derive(Clone, Copy)]
+pub struct Waiting {
+    /// The session's token.
+    pub session: usize,
+    /// The session's number, since tokens are used again.
+    pub id: u64,
+    /// The batch that must be on disk.
+    pub batch: u64,
+    /// How many local syncs and replicas were asked for.
+    pub wanted: (u64, u64),
+    /// Monotonic milliseconds at which it waits no longer.
+    pub until_ms: u64,
+}
 
 /// The engine and everything it asks for.
 pub struct Host {
@@ -18,8 +40,207 @@ pub struct Host {
     pub engine: Engine,
     /// The clocks.
     pub clock: Clock,
+    /// The log.
+    pub store: Store,
     /// The listeners must be opened anew.
     pub relisten: bool,
-    exit: Option<i32>,
+    /// Clients that wait for a sync.
+    pub waiting: Vec<Waiting>,
+    pub(super) exit: Option<i32>,
+    /// Signals to stop that have come.
+    stops: u32,
     last_ticks: u64,
+    turn_started_micros: u64,
+    ticks: u64,
+    last_tick_ms: u64,
+}
+
+impl Host {
+    /// A host around an empty engine. The waker interrupts the poll when a sync is done.
+    ///
+    /// # Errors
+    ///
+    /// The text for the log.
+    pub fn new(mut engine: Engine, clock: Clock, config_file: String, waker: Arc<Waker>) -> Result<Host, String> {
+        let wake = move || {
+            // Only a broken event loop refuses; its tick looks for finished syncs anyway.
+            waker.wake().ok();
+        };
+        let store = Store::new(&engine.state.settings, wake)
+            .map_err(|error| format!("Can't start the sync helper: {error}"))?;
+        let identity = &mut engine.state.identity;
+        identity.run_id = engine.keys.random.hex(40);
+        identity.pid = std::process::id();
+        identity.executable =
+            std::env::current_exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        identity.config_file = config_file;
+        identity.os = proc::system();
+        identity.started_ms = clock.mono_ms();
+        engine.state.process.total_system_bytes = proc::total_memory_bytes();
+        engine.state.process.startup_bytes = memory::used() as u64;
+        Ok(Host {
+            engine,
+            clock,
+            store,
+            relisten: false,
+            waiting: Vec::new(),
+            exit: None,
+            stops: 0,
+            last_ticks: 0,
+            turn_started_micros: 0,
+            ticks: 0,
+            last_tick_ms: 0,
+        })
+    }
+
+    /// The code to exit with, once the server is to stop.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit
+    }
+
+    /// Events have come: the date of this turn is taken.
+    pub fn begin_turn(&mut self) {
+        let micros = self.clock.date_micros();
+        self.turn_started_micros = self.clock.mono_micros();
+        let process = &mut self.engine.state.process;
+        process.now_micros = micros;
+        process.now_ms = micros / 1000;
+        process.mono_ms = self.turn_started_micros / 1000;
+        self.engine.set_now(crate::base::date::UnixMs(micros / 1000));
+    }
+
+    /// The turn is over.
+    pub fn end_turn(&mut self) {
+        let micros = self.clock.mono_micros() - self.turn_started_micros;
+        self.engine.state.stats.turns += 1;
+        self.engine.state.stats.turn_micros += micros;
+    }
+
+    /// The requests that follow are this client's.
+    pub fn enter(&mut self, session: usize) {
+        self.engine.enter(session);
+        self.last_ticks = self.clock.ticks();
+        let now = self.engine.state.process.mono_ms;
+        self.engine.state.sessions[session].active_ms = now;
+    }
+
+    /// Runs one request, counts it, and grants what it asks for. Returns whether the client's next request may
+    /// run.
+    #[inline]
+    pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> bool {
+        self.engine.run(session, args, prepared);
+        if self.engine.state.ask.is_some() {
+            self.grant(session);
+        }
+        let now = self.clock.ticks();
+        let nanos = self.clock.nanos_between(self.last_ticks, now);
+        self.last_ticks = now;
+        self.engine.account(session, args, prepared, nanos);
+        self.engine.state.sessions[session].closing == Closing::No && !self.is_blocked(session)
+    }
+
+    /// Whether the client waits for something.
+    #[inline]
+    pub fn is_blocked(&self, session: usize) -> bool {
+        !self.waiting.is_empty() && self.waiting.iter().any(|waiting| waiting.session == session)
+    }
+
+    /// Step 4 of the turn.
+    pub fn write_log(&mut self) {
+        let (date, now) = (self.engine.now(), self.engine.state.process.mono_ms);
+        self.store.write(&mut self.engine.state, date, now);
+    }
+
+    /// The helper has finished a sync.
+    pub fn synced(&mut self) {
+        let now = self.clock.mono_ms();
+        self.store.synced(&mut self.engine, now);
+    }
+
+    /// The last batch whose replies may go out.
+    pub fn sendable_batch(&self) -> u64 {
+        self.store.sendable(&self.engine.state)
+    }
+
+    /// A signal has come.
+    pub fn signal(&mut self, signal: i32) {
+        if signal == libc::SIGCHLD {
+            let now = self.clock.mono_ms();
+            self.store.watch_child(&mut self.engine, now);
+            return;
+        }
+        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        self.stops += 1;
+        if 1 < self.stops {
+            log::warn!("You insist... exiting now.");
+            sys::exit_child(1);
+        }
+        log::warn!("Received {name} scheduling shutdown...");
+        self.shut_down(false);
+    }
+
+    /// Stops gracefully: everything is written and synced. With `force` also if that fails.
+    ///
+    /// Returns whether the server will stop.
+    pub fn shut_down(&mut self, force: bool) -> bool {
+        log::warn!("User requested shutdown...");
+        self.store.end_child();
+        if let Err(error) = self.store.flush(&mut self.engine.state) {
+            log::error!("Error trying to write the log, can't exit: {error}");
+            if !force && self.stops == 0 {
+                return false;
+            }
+        }
+        log::warn!("kvick is now ready to exit, bye bye...");
+        self.exit = Some(0);
+        true
+    }
+
+    /// The 100 ms tick, besides what sockets need.
+    pub fn tick(&mut self) {
+        let now = self.clock.mono_ms();
+        self.ticks += 1;
+        memory::note_peak();
+        let elapsed = now - self.last_tick_ms;
+        self.last_tick_ms = now;
+        let stats = &mut self.engine.state.stats;
+        stats.rate_commands.sample(stats.commands_processed, elapsed);
+        stats.rate_input.sample(stats.net_input_bytes, elapsed);
+        stats.rate_output.sample(stats.net_output_bytes, elapsed);
+        if self.ticks % TICKS_PER_FIGURES == 1 {
+            self.clock.calibrate();
+            let process = &mut self.engine.state.process;
+            process.rss_bytes = proc::rss_bytes();
+            process.cpu_secs = sys::cpu_secs();
+            process.peak_bytes = memory::peak() as u64;
+        }
+        self.synced();
+        self.store.tick(&mut self.engine, now);
+    }
+
+    /// Expiry, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
+    pub fn background(&mut self, micros_max: u64) -> bool {
+        let start = self.clock.mono_micros();
+        let mut more = true;
+        let mut expiring = !self.engine.state.debug.pause_cron;
+        while more && self.clock.mono_micros() - start < micros_max {
+            more = false;
+            for _ in 0..STEPS_PER_LOOK {
+                let before = self.clock.ticks();
+                expiring = expiring && self.engine.expire_step();
+                let nanos = self.clock.nanos_between(before, self.clock.ticks());
+                self.engine.state.stats.expire_cycle_nanos += nanos;
+                more = expiring;
+                more |= self.engine.table_step();
+                more |= self.engine.free_step();
+                if !more {
+                    break;
+                }
+            }
+        }
+        if more {
+            self.engine.state.stats.expired_time_cap_reached += u64::from(expiring);
+        }
+        more
+    }
 }

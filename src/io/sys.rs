@@ -9,7 +9,7 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -225,4 +225,21 @@ pub fn is_terminal(fd: RawFd) -> bool {
 pub fn user() -> u32 {
     // SAFETY: cannot fail.
     unsafe { libc::getuid() }
+}
+
+/// Closes a descriptor that nothing in this process owns or uses any more, in a child.
+pub fn close(fd: RawFd) {
+    // SAFETY: the caller is a forked child, whose copies of the parent's sockets are never touched again.
+    unsafe { libc::close(fd) };
+}
+
+/// Has reads of a descriptor return at once when there is nothing to read.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn set_nonblocking(file: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok(())
 }

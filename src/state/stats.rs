@@ -78,8 +78,8 @@ pub struct Stats {
     pub expired_stale_perc: f64,
     /// Ticks whose expiry work reached its limit of time.
     pub expired_time_cap_reached: u64,
-    /// Time spent in expiry, in microseconds.
-    pub expire_cycle_micros: u64,
+    /// Time spent in expiry, in nanoseconds.
+    pub expire_cycle_nanos: u64,
     /// Forks since the start.
     pub total_forks: u64,
     /// Duration of the last fork, in microseconds.

@@ -1,0 +1,162 @@
+//! The forked child that writes the base of a rewritten log.
+//!
+//! It tells of its progress through a pipe: lines of two numbers, keys done and bytes copied on write.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::engine::snapshot::write_snapshot;
+use crate::io::aof::manifest::Place;
+use crate::io::{logger, proc, sys};
+use crate::state::server::Persistence;
+
+/// Bytes of the base between two syncs, so that the last one is short.
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
+/// Keys between two reports.
+const REPORT_EVERY_KEYS: u64 = 20_000;
+
+/// A child that is writing.
+pub struct Child {
+    pid: i32,
+    path: PathBuf,
+    reports: io::PipeReader,
+    keys_total: u64,
+}
+
+/// How a child ended.
+pub enum Finished {
+    /// Its file is whole and on disk.
+    Done,
+    /// It is not, and why.
+    Failed(String),
+}
+
+impl Child {
+    /// Forks. The child writes the data as it is now to a temporary file of `place` and ends.
+    ///
+    /// # Errors
+    ///
+    /// There is no child.
+    pub fn start(engine: &mut Engine, place: &Place) -> io::Result<Child> {
+        let (reports, writer) = io::pipe()?;
+        sys::set_nonblocking(&reports)?;
+        let before = Instant::now();
+        match sys::fork()? {
+            None => {
+                drop(reports);
+                sys::unblock_signals();
+                sys::die_with_parent();
+                close_inherited_sockets();
+                logger::become_child();
+                let path = place.temporary_base(std::process::id());
+                let written = write_base(engine, &path, writer);
+                if let Err(error) = &written {
+                    log::warn!("Error writing the base of the log {}: {error}", path.display());
+                }
+                sys::exit_child(i32::from(written.is_err()))
+            }
+            Some(pid) => {
+                let stats = &mut engine.state.stats;
+                stats.total_forks += 1;
+                stats.latest_fork_micros = before.elapsed().as_micros() as u64;
+                let keys_total = engine.keys.databases().iter().map(|database| database.len() as u64).sum();
+                Ok(Child { pid, path: place.temporary_base(pid as u32), reports, keys_total })
+            }
+        }
+    }
+
+    /// The child's process number.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The file it writes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes its reports; says how it ended once it has.
+    pub fn watch(&mut self, figures: &mut Persistence) -> Option<Finished> {
+        let ended = sys::reap(self.pid);
+        let mut text = [0; 4096];
+        if let Ok(count) = self.reports.read(&mut text) {
+            let text = String::from_utf8_lossy(&text[..count]);
+            let numbers = text.lines().filter_map(|line| line.split_once(' ')).last();
+            if let Some((keys, bytes)) = numbers {
+                figures.child_keys = (keys.parse().unwrap_or(0), self.keys_total);
+                figures.child_cow_now_bytes = bytes.parse().unwrap_or(0);
+            }
+        }
+        let ended = ended?;
+        figures.child_cow_bytes = figures.child_cow_now_bytes;
+        figures.child_cow_now_bytes = 0;
+        figures.child_keys = (0, 0);
+        Some(match ended {
+            sys::Ended::Exit(0) => Finished::Done,
+            sys::Ended::Exit(code) => Finished::Failed(format!("the child exited with code {code}")),
+            sys::Ended::Signal(signal) => Finished::Failed(format!("the child was ended by signal {signal}")),
+        })
+    }
+
+    /// Kills it and waits for its end.
+    pub fn end(&mut self) {
+        sys::kill(self.pid, libc::SIGKILL);
+        while sys::reap(self.pid).is_none() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Lets go of the clients' sockets: a connection that the parent closes ends only when nobody holds it.
+fn close_inherited_sockets() {
+    let Ok(listing) = std::fs::read_dir("/proc/self/fd") else { return };
+    let sockets: Vec<i32> = listing
+        .flatten()
+        .filter(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    sockets.into_iter().for_each(sys::close);
+}
+
+/// A file that is synced as it grows.
+struct Base {
+    file: File,
+    unsynced: u64,
+}
+
+impl Write for Base {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.unsynced += count as u64;
+        if SYNC_EVERY_BYTES <= self.unsynced {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn write_base(engine: &Engine, path: &Path, mut reports: io::PipeWriter) -> io::Result<()> {
+    let file = File::create(path)?;
+    let mut base = Base { file, unsynced: 0 };
+    let mut reported = 0;
+    write_snapshot(engine, &mut base, |keys| {
+        if reported + REPORT_EVERY_KEYS <= keys {
+            reported = keys;
+            // A parent that is gone reads no reports; the child ends with it.
+            writeln!(reports, "{keys} {}", proc::private_dirty_bytes()).ok();
+        }
+    })?;
+    base.file.sync_all()?;
+    writeln!(reports, "{reported} {}", proc::private_dirty_bytes()).ok();
+    Ok(())
+}
