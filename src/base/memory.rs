@@ -184,6 +184,15 @@ unsafe impl GlobalAlloc for Gauge {
     }
 }
 
+/// Gives memory that is free back to the system, as far as whole pages of it are.
+pub fn collect() {
+    unsafe extern "C" {
+        fn mi_collect(force: bool);
+    }
+    // SAFETY: the allocator's own function, to be called at any time; it touches free memory only.
+    unsafe { mi_collect(true) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

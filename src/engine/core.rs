@@ -75,6 +75,11 @@ impl Engine {
         });
     }
 
+    /// The date at which commands run.
+    pub fn now(&self) -> UnixMs {
+        self.now
+    }
+
     /// In: a client has connected. Returns its token.
     pub fn open_session(&mut self, mut session: Session) -> usize {
         self.state.last_session_id += 1;

@@ -4,7 +4,7 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
-use crate::command::spec::flag::{LOADING, NO_AUTH, WHOLE, WRITE};
+use crate::command::spec::flag::{FAST, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
 use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
 use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
@@ -186,6 +186,35 @@ impl Engine {
         if before == ReplyMode::SkipNext {
             session.reply_mode = ReplyMode::On;
         }
+    }
+
+    /// In: how long the request that ran last took. Counts it, and notes it if it was slow.
+    #[inline]
+    pub fn account(&mut self, token: usize, args: Args<'_>, prepared: Prepared, nanos: u64) {
+        let Some(number) = prepared.number() else { return };
+        let state = &mut self.state;
+        state.stats.count_call(number, nanos, state.settings.latency_tracking);
+        let session = &mut state.sessions[token];
+        session.last_command = Some(number);
+        session.commands += 1;
+        let slow = state.settings.slowlog_log_slower_than;
+        if 0 <= slow && slow as u64 * 1000 <= nanos && !commands().row(number).command.has(SKIP_SLOWLOG) {
+            self.note_slow(token, args, nanos / 1000);
+        }
+        let threshold = self.state.settings.latency_monitor_threshold;
+        if threshold != 0 && threshold * 1_000_000 <= nanos {
+            let event = if commands().row(number).command.has(FAST) { "fast-command" } else { "command" };
+            let at_secs = self.state.process.now_ms / 1000;
+            self.state.latency.add(event, at_secs, nanos / 1_000_000);
+        }
+    }
+
+    #[cold]
+    fn note_slow(&mut self, token: usize, args: Args<'_>, micros: u64) {
+        let state = &mut self.state;
+        let session = &state.sessions[token];
+        let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
+        state.slowlog.add(at_secs, micros, args.iter(), (&session.addr, &session.name), len_max);
     }
 
     /// In: the client has sent what is no request. Replies the error; the connection closes after it.

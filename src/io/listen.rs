@@ -106,7 +106,7 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
     if !settings.unixsocket.is_empty() {
         let path = Path::new(&settings.unixsocket);
         let listener = open_unix(path, settings)
-            .map_err(|error| format!("Failed opening Unix socket: bind: {}", reason(&error)))?;
+            .map_err(|error| format!("Failed opening Unix socket: bind: {}", sys::reason(&error)))?;
         listeners.push(Listener::Unix(listener, path.to_path_buf()));
     }
     Ok(listeners)
@@ -129,7 +129,7 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
                         error.raw_os_error(),
                         Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
                     );
-                    let text = warn_bind(address, settings.port, &reason(&error));
+                    let text = warn_bind(address, settings.port, &sys::reason(&error));
                     if !(unavailable && (optional || address == "*" || address == "::*")) {
                         return Err(text);
                     }
@@ -142,11 +142,6 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
 
 fn warn_bind(address: &str, port: u16, why: &str) -> String {
     format!("Could not create server TCP listening socket {address}:{port}: {why}")
-}
-
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn resolve(address: &str, port: u16) -> Result<Vec<SocketAddr>, String> {

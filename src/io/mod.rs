@@ -2,7 +2,14 @@
 
 pub mod sys;
 pub mod clock;
+pub mod proc;
+pub mod logger;
+pub mod crash;
 pub mod listen;
 pub mod client;
-
-
+pub mod aof;
+pub mod host;
+pub mod load;
+pub mod grant;
+pub mod server;
+pub mod start;

@@ -22,11 +22,16 @@ use slab::Slab;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
+use crate::io::aof::reader::{self, Sink};
+use crate::io::aof::record::Request;
 use crate::io::client::{Client, Received, Sent};
+use crate::io::clock::Clock;
 use crate::io::host::Host;
 use crate::io::listen::{self, Accepted, Listener, Stream};
+use crate::io::load::Replay;
 use crate::io::sys;
 use crate::resp::request::{Batch, Input, Limits};
+use crate::state::server::Loading;
 use crate::state::session::{Closing, Session};
 
 /// Requests that are parsed ahead, so that their keys can be fetched into the cache together.
@@ -93,13 +98,18 @@ impl Server {
     /// # Errors
     ///
     /// The text for the log.
-    pub fn open(mut host: Host, signals: OwnedFd) -> Result<Server, String> {
+    pub fn open(
+        engine: Engine,
+        clock: Clock,
+        config_file: String,
+        signals: OwnedFd,
+    ) -> Result<Server, String> {
         let describe = |error: io::Error| format!("Failed creating the event loop: {error}");
         let poll = Poll::new().map_err(describe)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(describe)?);
         let fd = signals.as_raw_fd();
         poll.registry().register(&mut SourceFd(&fd), SIGNALS, Interest::READABLE).map_err(describe)?;
-        host.set_waker(waker);
+        let host = Host::new(engine, clock, config_file, waker)?;
         let mut server = Server {
             host,
             poll,
@@ -140,19 +150,54 @@ impl Server {
     /// Loads the data, then serves until told to stop. Returns the exit code.
     pub fn run(mut self) -> i32 {
         let mut events = Events::with_capacity(1024);
-        while self.host.load_step() {
-            self.turn(&mut events);
-            if let Some(code) = self.host.exit_code() {
-                return code;
-            }
+        if self.host.engine.state.settings.appendonly
+            && let Err(error) = self.load(&mut events)
+        {
+            log::error!("{error}");
+            self.remove_unix_sockets();
+            return 1;
         }
-        loop {
-            if let Some(code) = self.host.exit_code() {
-                self.remove_unix_sockets();
-                return code;
-            }
+        if self.host.exit_code().is_none() {
+            log::info!("Ready to accept connections");
+        }
+        while self.host.exit_code().is_none() {
             self.turn(&mut events);
         }
+        // What was synced on the way out may be told.
+        self.sending.append(&mut self.held);
+        self.send_all();
+        self.remove_unix_sockets();
+        self.host.exit_code().unwrap_or(0)
+    }
+
+    /// Loads the log; clients that connect meanwhile hear `-LOADING`.
+    fn load(&mut self, events: &mut Events) -> io::Result<()> {
+        let total = self.host.store.find()?;
+        self.host.begin_turn();
+        let now = self.host.engine.now();
+        let start_ms = self.host.clock.mono_ms();
+        self.host.engine.state.persistence.loading = Some(Loading {
+            start_secs: now.secs(),
+            start_ms,
+            total_bytes: total,
+            ..Loading::default()
+        });
+        let (place, manifest) = self.host.store.files();
+        let replay = Replay::begin(&mut self.host.engine);
+        let loaded = reader::load(&place, &manifest, &mut Serving { server: self, events, replay: &replay });
+        replay.end(&mut self.host.engine, now);
+        if self.host.exit_code().is_some() {
+            return Ok(());
+        }
+        self.host.store.open(&self.host.engine.state.settings, loaded?)?;
+        let refused = self.host.engine.state.persistence.loading.take().map_or(0, |loading| loading.refused);
+        if 0 < refused {
+            log::warn!("{refused} commands of the log were refused when they were run again");
+        }
+        self.host.store.begin(&mut self.host.engine.state);
+        let took = self.host.clock.mono_ms() - start_ms;
+        log::info!("DB loaded from append only file: {:.3} seconds", took as f64 / 1000.0);
+        Ok(())
     }
 
     fn remove_unix_sockets(&self) {
@@ -183,7 +228,8 @@ impl Server {
     }
 
     fn wait(&mut self, events: &mut Events) {
-        let idle = self.ready.is_empty() && self.sending.is_empty() && !self.behind && !self.host.is_loading();
+        let loading = self.host.engine.state.persistence.loading.is_some();
+        let idle = self.ready.is_empty() && self.sending.is_empty() && !self.behind && !loading;
         let until_tick = self.next_tick_ms.saturating_sub(self.host.clock.mono_ms());
         let timeout = if idle { Duration::from_millis(until_tick) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
@@ -421,8 +467,8 @@ impl Server {
         let session = &mut state.sessions[client.session];
         let limit = state.settings.client_output_buffer_limit.normal;
         let pending = session.output.len() as u64;
-        let over_hard = 0 < limit.hard_bytes && limit.hard_bytes <= pending;
-        let over_soft = 0 < limit.soft_bytes && limit.soft_bytes <= pending;
+        let over_hard = 0 < limit.hard && limit.hard <= pending;
+        let over_soft = 0 < limit.soft && limit.soft <= pending;
         let now = state.process.mono_ms;
         if over_soft {
             session.over_soft_limit_since_ms.get_or_insert(now);
@@ -531,6 +577,34 @@ impl Server {
         if self.behind {
             self.behind = self.host.background(BACKGROUND_MICROS);
         }
+    }
+}
+
+/// Loads, and answers those who ask meanwhile.
+struct Serving<'a> {
+    server: &'a mut Server,
+    events: &'a mut Events,
+    replay: &'a Replay,
+}
+
+impl Sink for Serving<'_> {
+    fn request(&mut self, request: Request<'_>) -> Result<(), String> {
+        if self.server.host.exit_code().is_some() {
+            return Err("told to stop".to_owned());
+        }
+        self.replay.request(&mut self.server.host.engine, request)
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        let engine = &mut self.server.host.engine;
+        self.replay.pause(engine);
+        let keys = engine.keys.databases().iter().map(|database| database.len() as u64).sum();
+        if let Some(loading) = &mut engine.state.persistence.loading {
+            loading.loaded_bytes += bytes;
+            loading.loaded_keys = keys;
+        }
+        self.server.turn(self.events);
+        self.replay.resume(&mut self.server.host.engine);
     }
 }
 

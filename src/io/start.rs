@@ -7,7 +7,6 @@ use crate::config::{self, CommandLine, Notice, Settings};
 use crate::engine::Engine;
 use crate::io::aof::check;
 use crate::io::clock::Clock;
-use crate::io::host::Host;
 use crate::io::server::Server;
 use crate::io::{crash, logger, sys};
 
@@ -87,7 +86,7 @@ fn check_aof(arguments: &[String]) -> i32 {
         }
     };
     match check::check(Path::new(path), fix, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
-        Ok(code) => code,
+        Ok(code) => i32::from(code),
         Err(error) => {
             eprintln!("{path}: {error}");
             1
@@ -199,8 +198,7 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
     let pidfile = write_pidfile(&settings);
     let clock = Clock::start();
     let engine = Engine::new(settings, seed()?);
-    let host = Host::new(engine, clock, file)?;
-    let server = Server::open(host, signals)?;
+    let server = Server::open(engine, clock, file, signals)?;
     log::info!("Server initialized");
     Ok((server, pidfile))
 }

@@ -243,3 +243,20 @@ pub fn set_nonblocking(file: &impl AsRawFd) -> io::Result<()> {
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok(())
 }
+
+/// Runs this program again in place of this process, with the same arguments. Returns only if it cannot. All
+/// other descriptors are closed by it, as everything is opened so.
+pub fn run_again() -> io::Error {
+    use std::os::unix::process::CommandExt;
+    unblock_signals();
+    match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    }
+}
+
+/// The system's words for an error, without its number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

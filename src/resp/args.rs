@@ -13,8 +13,8 @@ const SHARED: u32 = u32::MAX;
 /// Where an argument lies, counted from the first byte of its request.
 ///
 /// Eight bytes instead of the sixteen of a slice, and it stays right when the request moves to another buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
     start: u32,
     len: u32,
 }
@@ -22,7 +22,7 @@ pub(super) struct Span {
 impl Span {
     /// `len` bytes from `start`; both are below `u32::MAX` since the parser never looks at longer requests.
     #[inline(always)]
-    pub(super) fn new(start: usize, len: usize) -> Span {
+    pub fn new(start: usize, len: usize) -> Span {
         debug_assert!(start + len < SHARED as usize);
         Span { start: start as u32, len: len as u32 }
     }
@@ -45,6 +45,11 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
+    /// A request whose canonical encoding is `bytes` and whose arguments lie at `spans` within.
+    pub fn canonical(bytes: &'a [u8], spans: &'a [Span]) -> Args<'a> {
+        Args { bytes, spans, shared: &[], canonical: true }
+    }
+
     /// How many arguments there are, the command's name among them.
     #[inline]
     pub fn len(self) -> usize {

@@ -1,1 +1,198 @@
-//! The log: check.
+//! `kvick check-aof [--fix] FILE|MANIFEST`: what the reader thinks of the files, said as redis-check-aof says it.
+//!
+//! Without `--fix` nothing is changed. With it, after a question, the last file is cut at the end of what is whole.
+//! Unlike there, what is cut off is kept in a file beside, and damage with whole batches behind it is called by its
+//! name before the question.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::damage;
+use super::manifest::Manifest;
+use super::reader::{self, Damage, Report, Sink, Trouble};
+use super::record::Request;
+
+/// Where a manifest's first line is looked for, at most.
+const COMMENT_BYTES_MAX: u64 = 64 << 10;
+
+/// Checks a file of the log, or all files of a manifest. Gives the exit code: zero if all is well in the end.
+/// With `fix`, asks on `out` and reads the word from `answers`.
+///
+/// Errors: `out`, `answers` or the cutting failed. A file that cannot be read is said on `out`.
+pub fn check(path: &Path, fix: bool, answers: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<u8> {
+    let manifest = match open_as_manifest(path) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            writeln!(out, "Cannot open file {}: {}", path.display(), plain(&error))?;
+            return Ok(1);
+        }
+    };
+    let mut checker = Checker { fix, answers, out };
+    match manifest {
+        None => {
+            writeln!(checker.out, "Start checking Old-Style AOF")?;
+            let name = path.as_os_str().to_owned();
+            checker.file(path, &name, "AOF", true).map(exit_code)
+        }
+        Some(file) => {
+            writeln!(checker.out, "Start checking Multi Part AOF")?;
+            match Manifest::read_open(file, path) {
+                Ok(manifest) => checker.manifest(path, &manifest).map(exit_code),
+                Err(error) => {
+                    writeln!(checker.out, "{error}")?;
+                    Ok(1)
+                }
+            }
+        }
+    }
+}
+
+fn exit_code(is_good: bool) -> u8 {
+    u8::from(!is_good)
+}
+
+/// The system's words without its number.
+fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The file, from its beginning, if it is a manifest: its first line that is no comment begins in `file`.
+fn open_as_manifest(path: &Path) -> io::Result<Option<File>> {
+    let open = || File::open(path);
+    let mut lines = BufReader::new(open()?.take(COMMENT_BYTES_MAX));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            let is_named = path.extension() == Some(OsStr::new("manifest"));
+            return if is_named { open().map(Some) } else { Ok(None) };
+        }
+        if line[0] != b'#' {
+            let is_manifest = line.len() > 4 && line[..4].eq_ignore_ascii_case(b"file");
+            return if is_manifest { open().map(Some) } else { Ok(None) };
+        }
+    }
+}
+
+/// Takes every request and forgets it.
+struct Nobody;
+
+impl Sink for Nobody {
+    fn request(&mut self, _request: Request<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+struct Checker<'a> {
+    fix: bool,
+    answers: &'a mut dyn BufRead,
+    out: &'a mut dyn Write,
+}
+
+impl Checker<'_> {
+    /// Checks the files of a manifest, which lie beside it; true if all is well in the end.
+    fn manifest(&mut self, path: &Path, manifest: &Manifest) -> io::Result<bool> {
+        let files: Vec<(PathBuf, &OsStr)> =
+            manifest.parts().map(|part| (path.with_file_name(&part.name), part.name.as_os_str())).collect();
+        // As the reader sees it: a file that only empty ones follow is the last.
+        let is_full = |(path, _): &(PathBuf, _)| path.metadata().is_ok_and(|data| 0 < data.len());
+        let last = files.iter().rposition(is_full).unwrap_or(0);
+        for (index, (path, name)) in files.iter().enumerate() {
+            let is_base = index == 0 && manifest.base.is_some();
+            if is_base {
+                let format = if path.extension() == Some(OsStr::new("rdb")) { "RDB" } else { "RESP" };
+                writeln!(self.out, "Start to check BASE AOF ({format} format).")?;
+            } else if index == usize::from(manifest.base.is_some()) {
+                writeln!(self.out, "Start to check INCR files.")?;
+            }
+            let kind = if is_base { "BASE AOF" } else { "INCR AOF" };
+            if !self.file(path, name, kind, last <= index)? {
+                return Ok(false);
+            }
+        }
+        writeln!(self.out, "All AOF files and manifest are valid")?;
+        Ok(true)
+    }
+
+    /// Checks one file; true if it is well in the end.
+    fn file(&mut self, path: &Path, name: &OsStr, kind: &str, last: bool) -> io::Result<bool> {
+        let shown = name.to_string_lossy();
+        let (report, damage, later) = match reader::read_file(path, last, &mut Nobody) {
+            Ok(report) if report.size == 0 => {
+                writeln!(self.out, "{kind} {shown} is empty")?;
+                return Ok(true);
+            }
+            Ok(report) => (report.clone(), report.torn, 0),
+            Err(error) => match error.trouble {
+                Trouble::Corrupt { damage, report, later } => (*report, Some(damage), later),
+                Trouble::Io(error) => {
+                    writeln!(
+                        self.out,
+                        "Cannot open file {}: {}, aborting...",
+                        path.display(),
+                        plain(&error)
+                    )?;
+                    return Ok(false);
+                }
+                Trouble::Preamble | Trouble::Refused(_) => {
+                    writeln!(self.out, "{error}")?;
+                    return Ok(false);
+                }
+            },
+        };
+        if let Some(Damage { at, why }) = &damage {
+            writeln!(self.out, "0x{at:16x}: {why}")?;
+        }
+        if 0 < later {
+            writeln!(
+                self.out,
+                "Whole batches follow: this is no torn tail, and they would be cut off with it"
+            )?;
+        }
+        let diff = report.size - report.good;
+        writeln!(
+            self.out,
+            "AOF analyzed: filename={shown}, size={}, ok_up_to={}, ok_up_to_line={}, diff={diff}",
+            report.size, report.good, report.lines
+        )?;
+        match damage {
+            None => {
+                writeln!(self.out, "{kind} {shown} is valid")?;
+                Ok(true)
+            }
+            Some(_) if !self.fix => {
+                writeln!(self.out, "AOF {shown} is not valid. Use the --fix option to try fixing it.")?;
+                Ok(false)
+            }
+            Some(_) if !last => {
+                writeln!(self.out, "Failed to truncate AOF {shown} because it is not the last file")?;
+                Ok(false)
+            }
+            Some(_) => self.cut(path, &shown, &report),
+        }
+    }
+
+    /// Asks, and cuts; true if it was cut.
+    fn cut(&mut self, path: &Path, shown: &str, report: &Report) -> io::Result<bool> {
+        let (size, good) = (report.size, report.good);
+        writeln!(
+            self.out,
+            "This will shrink the AOF {shown} from {size} bytes, with {} bytes, to {good} bytes",
+            size - good
+        )?;
+        write!(self.out, "Continue? [y/N]: ")?;
+        self.out.flush()?;
+        let mut answer = String::new();
+        self.answers.take(64).read_line(&mut answer)?;
+        if !answer.starts_with(['y', 'Y']) {
+            writeln!(self.out, "Aborting...")?;
+            return Ok(false);
+        }
+        let beside = damage::cut_tail(path, good)?;
+        writeln!(self.out, "Successfully truncated AOF {shown}")?;
+        writeln!(self.out, "What was cut off is kept in {}", beside.display())?;
+        Ok(true)
+    }
+}

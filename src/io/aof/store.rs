@@ -32,7 +32,7 @@ use crate::io::aof::append::AppendFile;
 use crate::io::aof::child::{Child, Finished};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
-use crate::io::aof::reader::{self, Sink};
+use crate::io::aof::reader::{self, Loaded, Sink};
 use crate::io::aof::sync::Syncer;
 use crate::io::aof::batch;
 use crate::state::State;
@@ -121,16 +121,21 @@ impl Store {
         reader::total_bytes(&self.place, &self.manifest)
     }
 
-    /// Hands every request of the log to `sink`, cuts off a torn tail, and opens the last file for what follows.
+    /// What there is to load, for [`reader::load`].
+    pub fn files(&self) -> (Place, Manifest) {
+        (self.place.clone(), self.manifest.clone())
+    }
+
+    /// The log was read: cuts off a torn tail, and opens the last file for what follows.
     ///
     /// # Errors
     ///
-    /// The log is damaged, or the disk fails.
-    pub fn load(&mut self, settings: &Settings, sink: &mut dyn Sink) -> io::Result<()> {
+    /// The tail may not be cut off, or the disk fails.
+    pub fn open(&mut self, settings: &Settings, loaded: Vec<Loaded>) -> io::Result<()> {
         manifest::make_directory(&self.place)?;
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
-        for loaded in reader::load(&self.place, &self.manifest, sink)? {
+        for loaded in loaded {
             if let Some(torn) = &loaded.report.torn {
                 let path = loaded.path.display();
                 if !settings.aof_load_truncated {
@@ -593,7 +598,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::load`].
+    /// As [`reader::load`].
     pub fn read_again(&self, sink: &mut dyn Sink) -> io::Result<()> {
         reader::load(&self.place, &self.manifest, sink)?;
         Ok(())

@@ -1,0 +1,246 @@
+//! What follows a damage, and how a torn tail is cut off.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crc32fast::Hasher;
+
+use super::batch::{self, HEADER_BYTES_MAX, Header, MARK};
+use super::fault;
+use super::manifest::{parent, sync_directory};
+
+/// Bytes looked at in one go.
+const LOOK_BYTES: usize = 64 << 10;
+
+/// So many lines that look like a batch at its right place, and are none, make us give up telling.
+const FALSE_MARKS_MAX: u32 = 16;
+
+/// The whole batches that stand somewhere after a damage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Later {
+    /// So many were seen (the search ends at the first that proves something).
+    pub(super) batches: u64,
+    /// One of them was written when the place of the damage was on disk, or may have been: no power cut did it.
+    pub(super) proof: bool,
+}
+
+/// Looks for whole batches after the damage at `at`.
+///
+/// A value that somebody stored can look like a batch only if it names its own place in the file; and then the
+/// worst is a refusal.
+pub(super) fn later_batches(file: &File, size: u64, at: u64) -> io::Result<Later> {
+    let mut later = Later::default();
+    let mut false_marks = 0;
+    let mut from = at + 1;
+    loop {
+        let place = match header_at(file, from)? {
+            Some(_) => from,
+            None => match next_mark(file, size, from)? {
+                Some(place) => place,
+                None => return Ok(later),
+            },
+        };
+        from = place + 1;
+        let Some((header, line)) = header_at(file, place)? else { continue };
+        let Some(end) = batch_end(&header, line, size) else { continue };
+        if !checksum_holds(file, &header, place + line as u64)? {
+            false_marks += 1;
+            if false_marks == FALSE_MARKS_MAX {
+                return Ok(Later { proof: true, ..later });
+            }
+            continue;
+        }
+        later.batches += 1;
+        if header.synced.is_none_or(|synced| at < synced) {
+            return Ok(Later { proof: true, ..later });
+        }
+        from = end;
+    }
+}
+
+/// Where the batch ends, if the file is so long.
+pub(super) fn batch_end(header: &Header, line: usize, size: u64) -> Option<u64> {
+    let end = header.offset.checked_add(line as u64)?.checked_add(header.length)?;
+    (end <= size).then_some(end)
+}
+
+/// Reads the records, which begin at `start`, and compares the checksum.
+pub(super) fn checksum_holds(file: &File, header: &Header, start: u64) -> io::Result<bool> {
+    let mut crc: Hasher = batch::crc_of(header);
+    each_piece(file, start, start + header.length, |piece| {
+        crc.update(piece);
+        true
+    })?;
+    Ok(crc.finalize() == header.crc)
+}
+
+/// Nothing but zeros from `at` to the end: what a file system leaves where data did not arrive.
+pub(super) fn zeros_to_the_end(file: &File, size: u64, at: u64) -> io::Result<bool> {
+    each_piece(file, at, size, |piece| piece.iter().all(|&byte| byte == 0))
+}
+
+/// The byte at `at`, if the file is so long.
+pub(super) fn byte_at(file: &File, size: u64, at: u64) -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    if size <= at {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut byte, at)?;
+    Ok(Some(byte[0]))
+}
+
+/// The header line at `place` that names this very place, and its length.
+fn header_at(file: &File, place: u64) -> io::Result<Option<(Header, usize)>> {
+    let mut bytes = [0; HEADER_BYTES_MAX];
+    let read = read_some_at(file, &mut bytes, place)?;
+    let Some(end) = bytes[..read].iter().position(|&byte| byte == b'\n') else { return Ok(None) };
+    let header = batch::parse(&bytes[..=end]);
+    Ok(header.filter(|header| header.offset == place).map(|header| (header, end + 1)))
+}
+
+/// Where the next header line may begin that names its own place, from `from` on.
+fn next_mark(file: &File, size: u64, mut from: u64) -> io::Result<Option<u64>> {
+    let mut bytes = vec![0; LOOK_BYTES];
+    while from < size {
+        let read = read_some_at(file, &mut bytes, from)?;
+        let is_mark = |at: &usize| {
+            let rest = &bytes[*at..read];
+            // One that lies across the border is looked at with the next piece.
+            let is_whole = read < LOOK_BYTES || HEADER_BYTES_MAX <= rest.len();
+            is_whole && rest.starts_with(MARK) && names(&rest[MARK.len()..], from + *at as u64)
+        };
+        if let Some(at) = (0..read).find(is_mark) {
+            return Ok(Some(from + at as u64));
+        }
+        if read < LOOK_BYTES {
+            return Ok(None);
+        }
+        from += (read + 1 - HEADER_BYTES_MAX) as u64;
+    }
+    Ok(None)
+}
+
+/// Whether `text` begins with that number.
+fn names(text: &[u8], place: u64) -> bool {
+    text.starts_with(place.to_string().as_bytes())
+}
+
+/// Hands out the bytes from `from` to `to` in pieces, while `look` says true; gives its last word.
+fn each_piece(file: &File, mut from: u64, to: u64, mut look: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+    let mut bytes = vec![0; LOOK_BYTES.min(usize::try_from(to - from).unwrap_or(LOOK_BYTES))];
+    while from < to {
+        let length = bytes.len().min(usize::try_from(to - from).unwrap_or(LOOK_BYTES));
+        file.read_exact_at(&mut bytes[..length], from)?;
+        if !look(&bytes[..length]) {
+            return Ok(false);
+        }
+        from += length as u64;
+    }
+    Ok(true)
+}
+
+/// Fills as much of `bytes` as the file has at `from`.
+fn read_some_at(file: &File, bytes: &mut [u8], from: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], from + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// Cuts the file at `good` and leaves what was behind in a file beside it, whose name is given back. The copy is
+/// on disk before the cut is made.
+pub fn cut_tail(path: &Path, good: u64) -> io::Result<PathBuf> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fault::on("open", path))?;
+    let (mut copy, beside) = create_beside(path, good)?;
+    file.seek(SeekFrom::Start(good)).map_err(fault::on("read", path))?;
+    io::copy(&mut file.by_ref(), &mut copy).map_err(fault::on("write", &beside))?;
+    copy.sync_all().map_err(fault::on("sync", &beside))?;
+    sync_directory(parent(path))?;
+    file.set_len(good).map_err(fault::on("truncate", path))?;
+    file.sync_all().map_err(fault::on("sync", path))?;
+    Ok(beside)
+}
+
+/// `FILE.cut-OFFSET`, or with a number behind when the same place was cut before.
+fn create_beside(path: &Path, good: u64) -> io::Result<(File, PathBuf)> {
+    let mut tries = 0_u32;
+    loop {
+        let mut name = OsString::from(path);
+        name.push(format!(".cut-{good}"));
+        if 0 < tries {
+            name.push(format!("-{tries}"));
+        }
+        let beside = PathBuf::from(name);
+        match OpenOptions::new().write(true).create_new(true).open(&beside) {
+            Ok(file) => return Ok((file, beside)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < 1000 => tries += 1,
+            Err(error) => return Err(fault::on("create", &beside)(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_tail_stays_beside() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        for (round, name) in ["a.cut-4", "a.cut-4-1"].into_iter().enumerate() {
+            let tail = format!("tail {round}");
+            fs::write(&path, format!("good{tail}")).expect("written");
+            assert_eq!(cut_tail(&path, 4).expect("cut"), dir.path().join(name));
+            assert_eq!(fs::read_to_string(&path).expect("read"), "good");
+            assert_eq!(fs::read_to_string(dir.path().join(name)).expect("read"), tail);
+        }
+    }
+
+    #[test]
+    fn later_batches_are_found_wherever_they_begin() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        for gap in [1, 2, 100, LOOK_BYTES - 3, LOOK_BYTES - 1, LOOK_BYTES, LOOK_BYTES + 1, 3 * LOOK_BYTES] {
+            for (synced, proof) in [(None, true), (Some(0), false), (Some(1), true)] {
+                let mut bytes = vec![b'#'; gap];
+                for records in [&b"one"[..], b"two"] {
+                    let line = batch::header(bytes.len() as u64, records, synced);
+                    bytes.extend_from_slice(line.as_bytes());
+                    bytes.extend_from_slice(records);
+                }
+                fs::write(&path, &bytes).expect("written");
+                let file = File::open(&path).expect("opened");
+                let later = later_batches(&file, bytes.len() as u64, 0).expect("read");
+                assert_eq!(later, Later { batches: if proof { 1 } else { 2 }, proof }, "{gap} {synced:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_batch_is_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        let mut bytes = b"damage".to_vec();
+        // One of another place, one with a wrong checksum, one that is longer than the file.
+        bytes.extend_from_slice(batch::header(0, b"", None).as_bytes());
+        let line = batch::header(bytes.len() as u64, b"right", None);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.extend_from_slice(b"wrong");
+        let line = batch::header(bytes.len() as u64, b"longer", None);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.extend_from_slice(b"long");
+        fs::write(&path, &bytes).expect("written");
+        let file = File::open(&path).expect("opened");
+        assert_eq!(later_batches(&file, bytes.len() as u64, 0).expect("read"), Later::default());
+    }
+}

@@ -1,0 +1,9 @@
+//! What the machine did wrong, said with the file and the action: "cannot open /data/x: Permission denied".
+
+use std::io;
+use std::path::Path;
+
+/// Completes an error of the operating system; for `map_err`. The kind of the error stays.
+pub(super) fn on<'a>(action: &'a str, path: &'a Path) -> impl Fn(io::Error) -> io::Error + 'a {
+    move |error| io::Error::new(error.kind(), format!("cannot {action} {}: {error}", path.display()))
+}

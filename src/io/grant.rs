@@ -1,0 +1,253 @@
+//! What commands ask for, carried out.
+//!
+//! Whoever asks has not replied yet: each wish ends in a reply, or in the client being marked as waiting.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config;
+use crate::config::Settings;
+use crate::engine::snapshot::write_snapshot;
+use crate::io::aof::reader::read_file;
+use crate::io::host::{Host, Waiting};
+use crate::io::load::{Quietly, Replay};
+use crate::io::{logger, sys};
+use crate::state::ask::Ask;
+use crate::state::session::Closing;
+
+impl Host {
+    /// Carries out what the last command asks for.
+    #[cold]
+    pub(super) fn grant(&mut self, session: usize) {
+        let Some(ask) = self.engine.state.ask.take() else { return };
+        match ask {
+            Ask::RewriteLog { .. } => match self.store.ask_for_rewrite(&mut self.engine.state) {
+                Ok(text) => self.engine.reply().status(text),
+                Err(text) => self.engine.reply_error(text),
+            },
+            Ask::ApplySettings { changed, before } => self.apply_settings(&changed, *before),
+            Ask::RewriteConfig => {
+                let done = self.rewrite_config().map_err(|error| format!("ERR Rewriting config file: {error}"));
+                self.reply_done(done);
+            }
+            Ask::Shutdown { force, .. } => {
+                if self.shut_down(force) {
+                    self.engine.state.sessions[session].closing = Closing::AfterReply;
+                } else {
+                    self.engine.reply_error("ERR Errors trying to SHUTDOWN. Check logs.");
+                }
+            }
+            Ask::AbortShutdown => self.engine.reply_error("ERR No shutdown in progress."),
+            Ask::Sleep { micros } => {
+                std::thread::sleep(Duration::from_micros(micros));
+                self.engine.reply().ok();
+            }
+            Ask::Reload { save, flush } => {
+                let done = self.reload(save, flush).map_err(|error| format!("ERR Error trying to load: {error}"));
+                self.reply_done(done);
+            }
+            Ask::WaitForSync { local, replicas, timeout_ms } => {
+                self.wait_for_sync(session, local, replicas, timeout_ms);
+            }
+            Ask::Crash { fault: true } => sys::fault(),
+            Ask::Crash { fault: false } => panic!("DEBUG PANIC called"),
+            Ask::Restart { crash, delay_ms } => self.restart(crash, delay_ms),
+            Ask::Purge => {
+                crate::base::memory::collect();
+                self.engine.reply().ok();
+            }
+        }
+    }
+
+    fn reply_done(&mut self, done: Result<(), String>) {
+        match done {
+            Ok(()) => self.engine.reply().ok(),
+            Err(text) => self.engine.reply_error(&text),
+        }
+    }
+
+    /// `CONFIG SET`: the settings are changed already; what they are for is done here, or they are put back.
+    fn apply_settings(&mut self, changed: &[&'static str], before: Settings) {
+        self.engine.apply_settings();
+        for (index, name) in changed.iter().enumerate() {
+            let Err(why) = self.apply_setting(name, &before) else { continue };
+            let failed = std::mem::replace(&mut self.engine.state.settings, before);
+            self.engine.apply_settings();
+            for undone in &changed[..index] {
+                if let Err(why) = self.apply_setting(undone, &failed) {
+                    log::warn!("CONFIG SET: '{undone}' could not be put back: {why}");
+                }
+            }
+            let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
+            self.engine.reply_error(&text);
+            return;
+        }
+        self.engine.reply().ok();
+    }
+
+    fn apply_setting(&mut self, name: &str, before: &Settings) -> Result<(), String> {
+        let now_ms = self.clock.mono_ms();
+        match name {
+            "appendonly" if self.engine.state.settings.appendonly => {
+                self.store.switch_on(&mut self.engine, now_ms).map_err(|error| error.to_string())
+            }
+            "appendonly" => self.store.switch_off(&mut self.engine).map_err(|error| error.to_string()),
+            "appendfsync" => {
+                let policy = self.engine.state.settings.appendfsync;
+                self.store.set_policy(policy, &mut self.engine.state);
+                Ok(())
+            }
+            "loglevel" => {
+                logger::set_level(self.engine.state.settings.loglevel);
+                Ok(())
+            }
+            "port" | "bind" => self.try_listeners(before),
+            "maxclients" => {
+                let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
+                if sys::raise_open_files(wanted) < wanted {
+                    return Err("The operating system is not able to handle the specified number of clients, try \
+                                with a lower number"
+                        .to_owned());
+                }
+                Ok(())
+            }
+            "dir" => {
+                std::env::set_current_dir(&self.engine.state.settings.dir).map_err(|error| sys::reason(&error))?;
+                if let Ok(directory) = std::env::current_dir() {
+                    self.engine.state.settings.dir = directory.to_string_lossy().into_owned();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the listeners of the new settings can be opened; the loop opens them on its next tick.
+    fn try_listeners(&mut self, before: &Settings) -> Result<(), String> {
+        let settings = &self.engine.state.settings;
+        if settings.port != before.port && settings.port != 0 {
+            crate::io::listen::open_tcp(settings)
+                .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())?;
+        }
+        self.relisten = true;
+        Ok(())
+    }
+
+    /// `CONFIG REWRITE`: the file is replaced as a whole or not at all.
+    fn rewrite_config(&mut self) -> io::Result<()> {
+        let path = PathBuf::from(&self.engine.state.identity.config_file);
+        let old = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let text = config::rewrite(&old, &self.engine.state.settings);
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let write = || {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            if let Ok(metadata) = fs::metadata(&path) {
+                file.set_permissions(metadata.permissions())?;
+            }
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        let written = write();
+        if written.is_err() {
+            // What is left of the attempt is of no use to anybody.
+            fs::remove_file(&temporary).ok();
+        }
+        written
+    }
+
+    /// `DEBUG RELOAD` and `DEBUG LOADAOF`.
+    fn reload(&mut self, save: bool, flush: bool) -> io::Result<()> {
+        self.store.flush(&mut self.engine.state)?;
+        let dump = PathBuf::from(format!("temp-reload-{}.aof", std::process::id()));
+        if save {
+            let mut file = fs::File::create(&dump)?;
+            write_snapshot(&self.engine, &mut file, |_| {})?;
+        } else if !self.store.is_on() {
+            return Err(io::Error::other("the append only file is off"));
+        }
+        if flush {
+            (0..self.engine.keys.databases().len()).for_each(|database| {
+                self.engine.keys.flush(database);
+            });
+        }
+        let now = self.engine.now();
+        // The client that asked is between two of its requests: its output is put aside for the time.
+        let (out, resp3) = (std::mem::take(&mut self.engine.reply().out), self.engine.reply().resp3());
+        let replay = Replay::begin(&mut self.engine);
+        let mut sink = Quietly { engine: &mut self.engine, replay: &replay };
+        let read = if save {
+            read_file(&dump, true, &mut sink).map(|_| ()).map_err(io::Error::from)
+        } else {
+            self.store.read_again(&mut sink)
+        };
+        replay.end(&mut self.engine, now);
+        self.engine.reply().out = out;
+        self.engine.reply().set_resp3(resp3);
+        if save {
+            fs::remove_file(&dump)?;
+        }
+        read
+    }
+
+    fn wait_for_sync(&mut self, session: usize, local: u64, replicas: u64, timeout_ms: u64) {
+        let state = &self.engine.state;
+        let batch = state.sessions[session].last_write_batch;
+        let synced = state.gate.synced();
+        if (local == 0 || batch <= synced) && replicas == 0 {
+            self.reply_synced(session, local, batch);
+            return;
+        }
+        let until_ms = if timeout_ms == 0 { u64::MAX } else { self.clock.mono_ms().saturating_add(timeout_ms) };
+        let id = state.sessions[session].id;
+        self.waiting.push(Waiting { session, id, batch, wanted: (local, replicas), until_ms });
+    }
+
+    /// The reply of `WAITAOF`: local syncs and replicas that have what the client wrote.
+    fn reply_synced(&mut self, _session: usize, _local: u64, batch: u64) {
+        let synced = i64::from(self.store.is_on() && batch <= self.engine.state.gate.synced());
+        let reply = self.engine.reply();
+        reply.array(2);
+        reply.integer(synced);
+        reply.integer(0);
+    }
+
+    /// Replies to the clients whose wait is over and returns their sessions.
+    pub fn unblocked(&mut self) -> Vec<usize> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let (now, synced) = (self.clock.mono_ms(), self.engine.state.gate.synced());
+        let sessions = &self.engine.state.sessions;
+        self.waiting.retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));
+        let is_over = |waiting: &Waiting| {
+            waiting.until_ms <= now || (waiting.wanted.1 == 0 && waiting.batch <= synced)
+        };
+        let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
+        for waiting in &over {
+            self.engine.enter(waiting.session);
+            self.reply_synced(waiting.session, waiting.wanted.0, waiting.batch);
+            self.engine.leave(waiting.session);
+        }
+        over.iter().map(|waiting| waiting.session).collect()
+    }
+
+    /// `DEBUG RESTART` and `CRASH-AND-RECOVER`: the program is run again in place of this one.
+    fn restart(&mut self, crash: bool, delay_ms: u64) {
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        if !crash && let Err(error) = self.store.flush(&mut self.engine.state) {
+            self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
+            return;
+        }
+        self.store.end_child();
+        let error = sys::run_again();
+        self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Loading: the requests of the log, run again by the engine.
+
+use crate::base::date::UnixMs;
+use crate::engine::Engine;
+use crate::engine::replay::Replayed;
+use crate::io::aof::reader::Sink;
+use crate::io::aof::record::Request;
+
+/// Requests of a log being run again.
+pub struct Replay {
+    token: usize,
+    logging: bool,
+}
+
+impl Replay {
+    /// Begins: nothing of what follows is logged, and nothing expires.
+    pub fn begin(engine: &mut Engine) -> Replay {
+        let logging = engine.state.log.enabled;
+        Replay { token: engine.begin_replay(), logging }
+    }
+
+    /// Runs one request.
+    ///
+    /// # Errors
+    ///
+    /// What makes the log unusable.
+    pub fn request(&self, engine: &mut Engine, request: Request<'_>) -> Result<(), String> {
+        let args = request.args();
+        let prepared = engine.prepare(self.token, args);
+        match engine.replay(self.token, args, prepared) {
+            Replayed::Done => Ok(()),
+            Replayed::Refused => {
+                // As it was refused when it came first, perhaps; another server's log may hold such.
+                if let Some(loading) = &mut engine.state.persistence.loading {
+                    loading.refused += 1;
+                }
+                Ok(())
+            }
+            Replayed::Unknown => {
+                let name = String::from_utf8_lossy(&args.get(0)[..args.get(0).len().min(64)]).into_owned();
+                Err(format!("unknown command '{name}'"))
+            }
+        }
+    }
+
+    /// Ends; the date is `now` again.
+    pub fn end(self, engine: &mut Engine, now: UnixMs) {
+        engine.end_replay(self.token);
+        engine.state.log.enabled = self.logging;
+        engine.set_now(now);
+    }
+
+    /// The replay pauses while waiting clients are answered, at the date that is set meanwhile.
+    pub fn pause(&self, engine: &mut Engine) {
+        engine.leave(self.token);
+    }
+
+    /// And goes on.
+    pub fn resume(&self, engine: &mut Engine) {
+        engine.set_now(UnixMs::ZERO);
+        engine.enter(self.token);
+    }
+}
+
+/// Loads without answering anybody meanwhile.
+pub struct Quietly<'a> {
+    /// Where the data goes.
+    pub engine: &'a mut Engine,
+    /// The replay that was begun.
+    pub replay: &'a Replay,
+}
+
+impl Sink for Quietly<'_> {
+    fn request(&mut self, request: Request<'_>) -> Result<(), String> {
+        self.replay.request(self.engine, request)
+    }
+}
