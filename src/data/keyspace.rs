@@ -95,7 +95,7 @@ impl Database {
 enum Garbage {
     Entry(Entry),
     Table(Table<Entry>),
-    Expiry(Expiry),
+    Expiry(Box<Expiry>),
 }
 
 /// All databases.
@@ -106,6 +106,8 @@ pub struct Keyspace {
     now: UnixMs,
     /// Whether reading a key changes its access bits (`CLIENT NO-TOUCH`, a snapshot child sharing the pages).
     pub touching: bool,
+    /// The clock of access bits, in seconds.
+    access_secs: u32,
     /// How access bits are kept.
     pub access_policy: AccessPolicy,
     /// Counters since the start or `CONFIG RESETSTAT`.
@@ -115,25 +117,30 @@ pub struct Keyspace {
     expired: Vec<(usize, Box<[u8]>)>,
     sample: Sample,
     garbage: Vec<Garbage>,
+    /// What [`Keyspace::set_resizing`] said last, for the tables that a flush makes new.
+    resizing: Resizing,
 }
 
 impl Keyspace {
     /// `databases` empty databases; `seed` decides the hash and every random choice.
     pub fn new(databases: usize, seed: u64) -> Keyspace {
         let mut random = Random::seeded(seed);
-        let hasher = Hasher::new([random.next_u64(), random.next_u64(), random.next_u64(), random.next_u64()]);
+        let hasher =
+            Hasher::new([random.next_u64(), random.next_u64(), random.next_u64(), random.next_u64()]);
         Keyspace {
             databases: (0..databases).map(|_| Database::default()).collect(),
             hasher,
             selected: 0,
             now: UnixMs::ZERO,
             touching: true,
+            access_secs: 0,
             access_policy: AccessPolicy::default(),
             counters: Counters::default(),
             random,
             expired: Vec::new(),
             sample: Sample::default(),
             garbage: Vec::new(),
+            resizing: Resizing::Allowed,
         }
     }
 
@@ -148,6 +155,10 @@ impl Keyspace {
     pub fn enter(&mut self, now: UnixMs, database: usize) {
         self.now = now;
         self.selected = database;
+        // Replay, at date zero, leaves the access clock where it is: keys that are loaded count as used now.
+        if now != UnixMs::ZERO {
+            self.access_secs = (now.0 / 1000) as u32;
+        }
     }
 
     /// The date at which the command runs.
@@ -277,6 +288,17 @@ impl Keyspace {
         self.databases[self.selected].table.insert(hash, entry, &self.hasher)
     }
 
+    /// Puts an entry that was renamed, moved or copied under its own key, whatever was there. Its access bits
+    /// stay as they are; what it notes of a deadline is replaced by this one.
+    pub fn put(&mut self, key: Key<'_>, mut entry: Entry, deadline: Option<UnixMs>) {
+        debug_assert_eq!(key.bytes, entry.key(), "an entry stands under its own key");
+        self.delete(key);
+        // The ticket is that of the record under the old name, which is gone.
+        entry.clear_deadline();
+        self.databases[self.selected].table.insert(key.hash, entry, &self.hasher);
+        self.set_deadline(key, deadline);
+    }
+
     /// Takes a key out, with its deadline still noted in the entry but no longer in the index.
     pub fn remove(&mut self, key: Key<'_>) -> Option<Entry> {
         self.expire_if_due(key);
@@ -343,7 +365,7 @@ impl Keyspace {
     #[inline]
     fn expire_if_due(&mut self, key: Key<'_>) {
         let database = &self.databases[self.selected];
-        if database.expiry.len() == 0 {
+        if database.expiry.is_empty() {
             return;
         }
         let due = database.table.get(key.bytes, key.hash).and_then(Entry::deadline);
@@ -404,7 +426,8 @@ impl Keyspace {
 
     /// A random key of the selected database that has not expired; `None` if there is none.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
-        // Deadlines that have come are found out by looking; a database full of them is emptied by the tick.
+        // Deadlines that have come are found out by looking. Where hardly anything else is left, what comes
+        // first will do.
         for _ in 0..100 {
             let random = &mut self.random;
             let name = self.databases[self.selected].table.random(|n| random.below(n))?.key().to_vec();
@@ -413,15 +436,20 @@ impl Keyspace {
                 return Some(name);
             }
         }
-        None
+        let live = |entry: &&Entry| entry.deadline().is_none_or(|at| self.now < at);
+        self.database().table.iter().find(live).map(|entry| entry.key().to_vec())
     }
 
     /// Empties a database. Returns how many keys it had; their memory is freed in slices.
     pub fn flush(&mut self, database: usize) -> usize {
+        if self.databases[database].is_empty() {
+            return 0;
+        }
         let old = std::mem::take(&mut self.databases[database]);
+        self.databases[database].table.set_resizing(self.resizing);
         let keys = old.len();
         self.garbage.push(Garbage::Table(old.table));
-        self.garbage.push(Garbage::Expiry(old.expiry));
+        self.garbage.push(Garbage::Expiry(Box::new(old.expiry)));
         keys
     }
 
@@ -458,6 +486,7 @@ impl Keyspace {
 
     /// Says how tables may resize, while a snapshot child shares their pages for example.
     pub fn set_resizing(&mut self, resizing: Resizing) {
+        self.resizing = resizing;
         for database in &mut self.databases {
             database.table.set_resizing(resizing);
         }
@@ -484,12 +513,12 @@ impl Keyspace {
 
     #[inline]
     fn access_now(&self) -> AccessNow {
-        AccessNow { policy: self.access_policy, seconds: (self.now.0 / 1000) as u32 }
+        AccessNow { policy: self.access_policy, seconds: self.access_secs }
     }
 
     /// Seconds since the entry was last used, under an LRU policy.
     pub fn idle_seconds(&self, entry: &Entry) -> u32 {
-        let now = (self.now.0 / 1000) as u32 & 0x00ff_ffff;
+        let now = self.access_secs & 0x00ff_ffff;
         now.wrapping_sub(entry.access()) & 0x00ff_ffff
     }
 
@@ -524,7 +553,7 @@ struct AccessNow {
 
 impl AccessNow {
     fn minutes(self) -> u32 {
-        self.seconds / 60 & 0xffff
+        (self.seconds / 60) & 0xffff
     }
 
     fn initial(self) -> u32 {
@@ -571,3 +600,6 @@ impl AccessNow {
         entry.set_access(self.minutes() << 8 | counter);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ impl Engine {
     /// In: the date from now on, in milliseconds since the epoch.
     pub fn set_now(&mut self, now: UnixMs) {
         self.now = now;
+        self.keys.enter(now, 0);
     }
 
     /// In: a child has been forked that writes the data as it is now.

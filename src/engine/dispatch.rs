@@ -169,6 +169,10 @@ impl Engine {
         for index in command.keys.iter().flat_map(|keys| keys.positions(args)) {
             batch = batch.max(gate.of_key(session.database, self.keys.key(args.get(index)).hash));
         }
+        // What the client has just written may lie in another database, or under keys that nobody foresaw.
+        if session.last_write_batch == gate.current() {
+            batch = gate.current();
+        }
         if batch != 0 {
             let position = session.output_bytes + start as u64;
             session.hold(position, batch);
