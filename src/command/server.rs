@@ -1,6 +1,192 @@
-//! The server as a whole: shutting down, rewriting the log, time.
+//! The server as a whole: saving, stopping, modules, users.
 
-use crate::command::spec::Command;
+use crate::command::options::{Options, Slot};
+use crate::command::spec::flag::{
+    ADMIN, ALLOW_BUSY, DANGEROUS, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE,
+};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::resp::request::Args;
+use crate::state::ask::Ask;
+
+const fn doc(
+    since: &'static str,
+    complexity: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+) -> Doc {
+    Doc { summary, since, group: Group::Server, complexity, syntax }
+}
+
+const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 
 /// The rows of this family.
-pub static COMMANDS: &[Command] = &[];
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "acl", arity: -2, flags: 0, keys: &[], run: acl_help, subcommands: ACL,
+        doc: doc("6.0.0", "depends on the subcommand", "", "Tells about users, of whom there is one.") },
+    Command { name: "bgrewriteaof", arity: -1, flags: SAVING, keys: &[], run: bgrewriteaof, subcommands: &[],
+        doc: doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE]", "Rewrites the append-only file in its shortest form.") },
+    Command { name: "bgsave", arity: -1, flags: SAVING, keys: &[], run: bgsave, subcommands: &[],
+        doc: doc("1.0.0", "O(1)", "[SCHEDULE]", "Refused, as there are no RDB snapshots yet.") },
+    Command { name: "lastsave", arity: 1, flags: LOADING | STALE | FAST | DANGEROUS, keys: &[], run: lastsave, subcommands: &[],
+        doc: doc("1.0.0", "O(1)", "", "Refused, as there are no RDB snapshots yet.") },
+    Command { name: "module", arity: -2, flags: 0, keys: &[], run: module_help, subcommands: MODULE,
+        doc: doc("4.0.0", "depends on the subcommand", "", "Tells about modules, of which there are none.") },
+    Command { name: "save", arity: 1, flags: SAVING | NO_MULTI, keys: &[], run: save, subcommands: &[],
+        doc: doc("1.0.0", "O(1)", "", "Refused, as there are no RDB snapshots yet.") },
+    Command { name: "shutdown", arity: -1, flags: ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, keys: &[], run: shutdown, subcommands: &[],
+        doc: doc("1.0.0", "O(N) of the records that wait for the disk", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            "Brings the log to disk and ends the server.") },
+];
+
+#[rustfmt::skip]
+static ACL: &[Command] = &[
+    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: acl_help, subcommands: &[],
+        doc: doc("6.0.0", "O(1)", "", "Lists the subcommands.") },
+    Command { name: "whoami", arity: 2, flags: NOSCRIPT | LOADING | STALE, keys: &[], run: whoami, subcommands: &[],
+        doc: doc("6.0.0", "O(1)", "", "Returns the name of the user, which is default.") },
+];
+
+#[rustfmt::skip]
+static MODULE: &[Command] = &[
+    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: module_help, subcommands: &[],
+        doc: doc("5.0.0", "O(1)", "", "Lists the subcommands.") },
+    Command { name: "list", arity: 2, flags: ADMIN | NOSCRIPT, keys: &[], run: module_list, subcommands: &[],
+        doc: doc("4.0.0", "O(1)", "", "Returns the loaded modules, of which there are none.") },
+    Command { name: "load", arity: -3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
+        doc: doc("4.0.0", "O(1)", "path [arg [arg ...]]", "Refused, as there are no modules.") },
+    Command { name: "loadex", arity: -3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
+        doc: doc("7.0.0", "O(1)", "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]", "Refused, as there are no modules.") },
+    Command { name: "unload", arity: 3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
+        doc: doc("4.0.0", "O(1)", "name", "Refused, as there are no modules.") },
+];
+
+/// Lines of `ACL HELP`.
+const ACL_HELP: &[&str] = &[
+    "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "WHOAMI",
+    "    Return the name of the user, which is default.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// Lines of `MODULE HELP`.
+const MODULE_HELP: &[&str] = &[
+    "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "LIST",
+    "    Return the loaded modules, of which there are none.",
+    "LOAD <path> [<arg> ...]",
+    "    Refused, as there are no modules.",
+    "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+    "    Refused, as there are no modules.",
+    "UNLOAD <name>",
+    "    Refused, as there are no modules.",
+    "HELP",
+    "    Print this help.",
+];
+
+fn acl_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.help(ACL_HELP)
+}
+
+fn whoami(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.bulk(b"default");
+    Ok(Effect::Unchanged)
+}
+
+fn module_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.help(MODULE_HELP)
+}
+
+fn module_list(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.array(0);
+    Ok(Effect::Unchanged)
+}
+
+fn no_modules(_: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let name = String::from_utf8_lossy(args.get(1)).to_uppercase();
+    Err(Error::text(format!("ERR MODULE {name} is not supported by kvick: there are no modules")))
+}
+
+/// The refusal of a command that needs RDB snapshots.
+fn no_snapshots(name: &str) -> Error {
+    Error::text(format!(
+        "ERR {name} is not supported by kvick yet: there are no RDB snapshots; use BGREWRITEAOF"
+    ))
+}
+
+fn save(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    Err(no_snapshots("SAVE"))
+}
+
+fn bgsave(_: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut options = Options::new(args, 1);
+    if options.more() && (!options.word("SCHEDULE") || options.more()) {
+        return Err(Error::SYNTAX);
+    }
+    Err(no_snapshots("BGSAVE"))
+}
+
+fn lastsave(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    Err(no_snapshots("LASTSAVE"))
+}
+
+/// `SCHEDULE`, borrowed from `BGSAVE`, waits for a rewrite under way instead of being refused. Redis knows no
+/// option here and counts anything else as one argument too many.
+fn bgrewriteaof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut options = Options::new(args, 1);
+    let schedule = options.word("SCHEDULE");
+    if options.more() {
+        return Err(Error::arity("bgrewriteaof"));
+    }
+    ctx.state.ask = Some(Ask::RewriteLog { schedule });
+    Ok(Effect::Unchanged)
+}
+
+fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut saving = Slot::default();
+    let (mut now, mut force, mut abort) = (false, false, false);
+    let mut options = Options::new(args, 1);
+    while options.more() {
+        if options.word("NOSAVE") {
+            fill_again(&mut saving, false)?;
+        } else if options.word("SAVE") {
+            fill_again(&mut saving, true)?;
+        } else if options.word("NOW") {
+            now = true;
+        } else if options.word("FORCE") {
+            force = true;
+        } else if options.word("ABORT") {
+            abort = true;
+        } else {
+            return Err(Error::SYNTAX);
+        }
+    }
+    let save = saving.take();
+    if abort {
+        return match (save.is_some() || now || force, ctx.state.shutting_down) {
+            (true, _) => Err(Error::SYNTAX),
+            (false, false) => Err(Error::of("ERR No shutdown in progress.")),
+            (false, true) => {
+                ctx.state.ask = Some(Ask::AbortShutdown);
+                Ok(Effect::Unchanged)
+            }
+        };
+    }
+    if save == Some(true) {
+        return Err(Error::of(
+            "ERR SHUTDOWN SAVE is not supported by kvick yet: there are no RDB snapshots; \
+             SHUTDOWN alone brings the append-only file to disk",
+        ));
+    }
+    ctx.state.ask = Some(Ask::Shutdown { save, now, force });
+    Ok(Effect::Unchanged)
+}
+
+/// Fills the slot; the same option once more changes nothing, as in Redis.
+fn fill_again(slot: &mut Slot<bool>, save: bool) -> Result<(), Error> {
+    if slot.get() == Some(&save) { Ok(()) } else { slot.fill(save) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,175 @@
-//! `SLOWLOG` and `LATENCY`: what was slow.
+//! `SLOWLOG` and Valkey's `COMMANDLOG`: the commands that took long.
 
-use crate::command::spec::Command;
+use crate::base::number::parse_i64;
+use crate::command::spec::flag::{ADMIN, LOADING, STALE};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::resp::request::Args;
+
+const fn doc(
+    since: &'static str,
+    complexity: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+) -> Doc {
+    Doc { summary, since, group: Group::Server, complexity, syntax }
+}
+
+const FLAGS: u32 = ADMIN | LOADING | STALE;
 
 /// The rows of this family.
-pub static COMMANDS: &[Command] = &[];
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "slowlog", arity: -2, flags: 0, keys: &[], run: help, subcommands: SLOWLOG,
+        doc: doc("2.2.12", "depends on the subcommand", "", "Shows and empties the slow log.") },
+    Command { name: "commandlog", arity: -2, flags: 0, keys: &[], run: commandlog_help, subcommands: COMMANDLOG,
+        doc: doc("8.1.0", "depends on the subcommand", "", "Shows and empties the slow log, under Valkey's name.") },
+];
+
+#[rustfmt::skip]
+static SLOWLOG: &[Command] = &[
+    Command { name: "get", arity: -2, flags: FLAGS, keys: &[], run: get, subcommands: &[],
+        doc: doc("2.2.12", "O(N) of the entries returned", "[count]", "Returns the last slow commands.") },
+    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
+        doc: doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
+    Command { name: "len", arity: 2, flags: FLAGS, keys: &[], run: len, subcommands: &[],
+        doc: doc("2.2.12", "O(1)", "", "Returns how many slow commands are remembered.") },
+    Command { name: "reset", arity: 2, flags: FLAGS, keys: &[], run: reset, subcommands: &[],
+        doc: doc("2.2.12", "O(N) of the entries", "", "Forgets all slow commands.") },
+];
+
+#[rustfmt::skip]
+static COMMANDLOG: &[Command] = &[
+    Command { name: "get", arity: 4, flags: FLAGS, keys: &[], run: commandlog_get, subcommands: &[],
+        doc: doc("8.1.0", "O(N) of the entries returned", "count SLOW", "Returns the last commands of a log.") },
+    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: commandlog_help, subcommands: &[],
+        doc: doc("8.1.0", "O(1)", "", "Lists the subcommands.") },
+    Command { name: "len", arity: 3, flags: FLAGS, keys: &[], run: commandlog_len, subcommands: &[],
+        doc: doc("8.1.0", "O(1)", "SLOW", "Returns how many commands a log remembers.") },
+    Command { name: "reset", arity: 3, flags: FLAGS, keys: &[], run: commandlog_reset, subcommands: &[],
+        doc: doc("8.1.0", "O(N) of the entries", "SLOW", "Forgets the commands of a log.") },
+];
+
+/// Lines of `SLOWLOG HELP`.
+const HELP: &[&str] = &[
+    "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET [<count>]",
+    "    Return the last <count> slow commands (default: 10, -1 means all). Each is:",
+    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+    "    client name",
+    "LEN",
+    "    Return how many slow commands are remembered.",
+    "RESET",
+    "    Forget all slow commands.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// Lines of `COMMANDLOG HELP`.
+const COMMANDLOG_HELP: &[&str] = &[
+    "COMMANDLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <count> <type>",
+    "    Return the last <count> commands of the log of <type> (-1 means all). Each is:",
+    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+    "    client name",
+    "LEN <type>",
+    "    Return how many commands the log of <type> remembers.",
+    "RESET <type>",
+    "    Forget the commands of the log of <type>.",
+    "HELP",
+    "    Print this help. The only <type> here is slow.",
+];
+
+/// Entries that `SLOWLOG GET` returns unless told otherwise.
+const COUNT_DEFAULT: usize = 10;
+
+fn help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.help(HELP)
+}
+
+fn commandlog_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.help(COMMANDLOG_HELP)
+}
+
+/// How many entries to return; -1 is all of them.
+fn count(argument: &[u8]) -> Result<usize, Error> {
+    match parse_i64(argument) {
+        Some(-1) => Ok(usize::MAX),
+        Some(count) if 0 <= count => Ok(count as usize),
+        _ => Err(Error::of("ERR count should be greater than or equal to -1")),
+    }
+}
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = match args.len() {
+        2 => COUNT_DEFAULT,
+        3 => count(args.get(2))?,
+        _ => {
+            let name = String::from_utf8_lossy(args.get(1));
+            return Err(Error::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG HELP."
+            )));
+        }
+    };
+    reply_entries(ctx, count)
+}
+
+fn reply_entries(ctx: &mut Ctx<'_>, count: usize) -> Outcome {
+    let entries = ctx.state.slowlog.iter().take(count);
+    ctx.reply.array(entries.len());
+    for entry in entries {
+        ctx.reply.array(6);
+        ctx.reply.integer(entry.id as i64);
+        ctx.reply.integer(entry.at_secs);
+        ctx.reply.integer(entry.micros as i64);
+        ctx.reply.array(entry.args.len());
+        for arg in &entry.args {
+            ctx.reply.bulk(arg);
+        }
+        ctx.reply.bulk(entry.addr.as_bytes());
+        ctx.reply.bulk(&entry.name);
+    }
+    Ok(Effect::Unchanged)
+}
+
+fn len(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.integer(ctx.state.slowlog.iter().len() as i64);
+    Ok(Effect::Unchanged)
+}
+
+fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.state.slowlog.reset();
+    ctx.reply.ok();
+    Ok(Effect::Unchanged)
+}
+
+/// The log of a type must be the slow one. Valkey's other two, of big requests and replies, are not kept, and
+/// an empty answer would say that there were none.
+fn slow_type(argument: &[u8]) -> Result<(), Error> {
+    let is = |name: &str| argument.eq_ignore_ascii_case(name.as_bytes());
+    if is("slow") {
+        Ok(())
+    } else if is("large-request") || is("large-reply") {
+        let name = String::from_utf8_lossy(argument).to_lowercase();
+        Err(Error::text(format!(
+            "ERR COMMANDLOG type '{name}' is not supported by kvick yet: only slow commands are logged"
+        )))
+    } else {
+        Err(Error::of("ERR type should be one of the following: slow, large-request, large-reply"))
+    }
+}
+
+fn commandlog_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = count(args.get(2))?;
+    slow_type(args.get(3))?;
+    reply_entries(ctx, count)
+}
+
+fn commandlog_len(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    slow_type(args.get(2))?;
+    len(ctx, args)
+}
+
+fn commandlog_reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    slow_type(args.get(2))?;
+    reset(ctx, args)
+}

@@ -10,6 +10,9 @@ use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::session::Session;
 
+/// The version of Redis whose commands and replies these are; clients choose by it what they may use.
+pub const REDIS_VERSION: &str = "8.0.0";
+
 /// Flags of a row. What `COMMAND INFO` lists, and what the dispatcher goes by.
 pub mod flag {
     /// Changes keys.
@@ -371,6 +374,15 @@ impl Ctx<'_> {
         if self.keys.has_expired() {
             log_expired(self.keys, self.state);
         }
+    }
+
+    /// Replies the lines of a container's `HELP`.
+    pub fn help(&mut self, lines: &[&str]) -> Outcome {
+        self.reply.array(lines.len());
+        for line in lines {
+            self.reply.status(line);
+        }
+        Ok(Effect::Unchanged)
     }
 
     /// An integer argument.

@@ -48,6 +48,9 @@ const LEVELS: usize = 10;
 /// The group of what was overdue when it came.
 const OVERDUE: Period = Period { level: 0, start: i64::MIN };
 
+/// Bytes that a key with a deadline takes in the index.
+pub const RECORD_BYTES: usize = size_of::<Record>();
+
 /// Records that one sample holds.
 pub const SAMPLE_MAX: usize = 20;
 

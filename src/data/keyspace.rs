@@ -42,6 +42,8 @@ pub struct Counters {
     pub misses: u64,
     /// Keys removed because their deadline had come.
     pub expired: u64,
+    /// Removed things that have been freed in slices.
+    pub freed: u64,
 }
 
 /// How access bits are kept.
@@ -502,6 +504,7 @@ impl Keyspace {
         };
         if !more {
             self.garbage.pop();
+            self.counters.freed += 1;
         }
         !self.garbage.is_empty()
     }

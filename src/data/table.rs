@@ -48,6 +48,9 @@ mod tests;
 use bucket::{Array, BUCKET_BYTES, SLICE, SLOTS, tag};
 pub use walk::{ArrayStats, Iter, TableStats};
 
+/// Bytes that an element takes in its bucket, a share of the bucket's tags included.
+pub const SLOT_BYTES: usize = BUCKET_BYTES.div_ceil(SLOTS);
+
 /// Percent of the slots filled at which the table grows.
 const GROW_PERCENT: usize = 77;
 

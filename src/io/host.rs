@@ -207,6 +207,9 @@ impl Host {
         stats.rate_commands.sample(stats.commands_processed, elapsed);
         stats.rate_input.sample(stats.net_input_bytes, elapsed);
         stats.rate_output.sample(stats.net_output_bytes, elapsed);
+        stats.rate_turns.sample(stats.turns, elapsed);
+        stats.rate_turn_micros.sample(stats.turn_micros, elapsed);
+        self.engine.state.process.blocked_clients = self.waiting.len();
         if self.ticks % TICKS_PER_FIGURES == 1 {
             self.clock.calibrate();
             let process = &mut self.engine.state.process;

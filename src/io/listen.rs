@@ -93,6 +93,18 @@ fn plain(addr: SocketAddr) -> String {
     SocketAddr::new(addr.ip().to_canonical(), addr.port()).to_string()
 }
 
+/// The listeners that the settings name, as `INFO` lists them: name, port, addresses.
+pub fn describe(settings: &Settings) -> Vec<(String, u16, Vec<String>)> {
+    let mut listeners = Vec::new();
+    if settings.port != 0 {
+        listeners.push(("tcp".to_owned(), settings.port, settings.bind.clone()));
+    }
+    if !settings.unixsocket.is_empty() {
+        listeners.push(("unix".to_owned(), 0, vec![settings.unixsocket.clone()]));
+    }
+    listeners
+}
+
 /// Opens every listener that the settings name.
 ///
 /// # Errors

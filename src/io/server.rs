@@ -144,6 +144,7 @@ impl Server {
             };
             registered.map_err(|error| format!("Failed to watch a listener: {error}"))?;
         }
+        self.host.engine.state.process.listeners = listen::describe(&self.host.engine.state.settings);
         Ok(())
     }
 

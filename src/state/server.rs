@@ -113,8 +113,10 @@ pub struct Process {
     pub mono_ms: u64,
     /// Address and port of every listener: name, addresses.
     pub listeners: Vec<(String, u16, Vec<String>)>,
-    /// Where memory goes according to the kernel: the smaps lines, if asked for.
+    /// How many file descriptors the process may have open.
     pub file_descriptors_max: u64,
+    /// Clients whose last request waits for something, a sync for example.
+    pub blocked_clients: usize,
 }
 
 /// Settings of `DEBUG` that change how the server behaves.

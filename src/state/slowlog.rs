@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn long_commands_are_shortened_in_redis_words() {
-        let long = vec![b'x'; 130];
+        let long = [b'x'; 130];
         let args: Vec<&[u8]> = std::iter::repeat_n(&long[..], 40).collect();
         let mut log = Slowlog::default();
         for _ in 0..3 {

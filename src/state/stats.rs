@@ -94,6 +94,10 @@ pub struct Stats {
     pub rate_input: Rate,
     /// Bytes sent per second.
     pub rate_output: Rate,
+    /// Turns per second.
+    pub rate_turns: Rate,
+    /// Microseconds per second in which the loop was not waiting.
+    pub rate_turn_micros: Rate,
     /// Failed authentications.
     pub auth_failures: u64,
     /// Keys evicted.
