@@ -55,6 +55,8 @@ pub mod flag {
     pub const MAY_REPLICATE: u32 = 1 << 18;
     /// Dangerous category although the flags do not say so.
     pub const DANGEROUS: u32 = 1 << 19;
+    /// Changes keys although `COMMAND INFO` does not say so: `DEBUG`, one row for reading and writing.
+    pub const INTERNAL_WRITE: u32 = 1 << 31;
 
     /// Flags that `COMMAND INFO` names, in the order in which Redis lists them.
     pub const NAMES: &[(u32, &str)] = &[

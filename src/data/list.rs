@@ -84,6 +84,20 @@ impl Limits {
     }
 }
 
+/// A node as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Packed<'a> {
+    /// Elements in the encoding of a listpack, without its header and its end mark.
+    Run {
+        /// One behind the other.
+        elements: &'a [u8],
+        /// How many.
+        count: usize,
+    },
+    /// One large element.
+    Alone(&'a [u8]),
+}
+
 /// A list of byte strings.
 #[derive(Clone, Debug)]
 pub struct List {
@@ -146,6 +160,17 @@ impl List {
         match &self.form {
             Form::Small(_) => 1,
             Form::Quick(quick) => quick.nodes.len(),
+        }
+    }
+
+    /// Hands over node after node, for `DEBUG OBJECT`.
+    pub fn for_each_node(&self, mut visit: impl FnMut(Packed<'_>)) {
+        for node in 0..self.nodes() {
+            match (self.run(node), self.view(node)) {
+                (Some(run), _) => visit(Packed::Run { elements: run.body(), count: run.count() }),
+                (None, Some(View::Alone(Item::Shared(bytes)))) => visit(Packed::Alone(bytes)),
+                (None, _) => {}
+            }
         }
     }
 

@@ -5,3 +5,4 @@ pub mod list;
 pub mod entry;
 pub mod expiry;
 pub mod keyspace;
+pub mod digest;

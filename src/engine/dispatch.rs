@@ -4,7 +4,7 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
-use crate::command::spec::flag::{FAST, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
+use crate::command::spec::flag::{FAST, INTERNAL_WRITE, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
 use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
 use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
@@ -143,7 +143,7 @@ impl Engine {
             self.reply.rollback(mark);
         })?;
         debug_assert!(
-            effect == Effect::Unchanged || row.command.has(WRITE),
+            effect == Effect::Unchanged || row.command.flags & (WRITE | INTERNAL_WRITE) != 0,
             "'{}' changed something without the flag",
             row.full_name
         );
