@@ -74,10 +74,10 @@ pub mod flag {
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
         (MAY_REPLICATE, "may_replicate"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
         (MOVABLE_KEYS, "movablekeys"),
         (ALLOW_BUSY, "allow_busy"),
-        (NO_ASYNC_LOADING, "no_async_loading"),
     ];
 }
 
@@ -172,7 +172,9 @@ impl KeySpec {
         let len = args.len();
         let (first, last, step) = match self.find {
             Find::Range { last, step } if 0 <= last => (self.begin, self.begin + last as usize, step),
-            Find::Range { last, step } => (self.begin, len.saturating_sub(last.unsigned_abs() as usize), step),
+            Find::Range { last, step } => {
+                (self.begin, len.saturating_sub(last.unsigned_abs() as usize), step)
+            }
             Find::Count { step } => {
                 let count = (self.begin < len)
                     .then(|| crate::base::number::parse_i64(args.get(self.begin)))

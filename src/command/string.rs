@@ -19,7 +19,12 @@ const PATCH_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "UPDATE"])];
 const STORE_ONE: &[KeySpec] = &[KeySpec::one(1, &["OW", "UPDATE"])];
 const TAKE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"])];
 
-const fn doc(since: &'static str, complexity: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
+const fn doc(
+    since: &'static str,
+    complexity: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+) -> Doc {
     Doc { summary, since, group: Group::String, complexity, syntax }
 }
 

@@ -40,7 +40,10 @@ impl Engine {
     /// In: settings that the data goes by have changed.
     pub fn apply_settings(&mut self) {
         let settings = &self.state.settings;
-        self.keys.access_policy = if matches!(settings.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu) {
+        self.keys.access_policy = if matches!(
+            settings.maxmemory_policy,
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
+        ) {
             AccessPolicy::Lfu {
                 log_factor: settings.lfu_log_factor as u32,
                 decay_minutes: settings.lfu_decay_time as u32,

@@ -4,9 +4,9 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
+use crate::command::registry::{Found, commands};
 use crate::command::spec::flag::{FAST, INTERNAL_WRITE, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
 use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
-use crate::command::registry::{Found, commands};
 use crate::engine::Engine;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
@@ -65,7 +65,10 @@ impl Engine {
     /// record in the log; a wish may stand in `state.ask`, which then owes the reply.
     pub fn run(&mut self, token: usize, args: Args<'_>, prepared: Prepared) {
         let (start, mark) = (self.reply.out.len(), self.reply.mark());
-        let mode = self.state.sessions[token].reply_mode;
+        let mode = &mut self.state.sessions[token].reply_mode;
+        if *mode == ReplyMode::SkipNext {
+            *mode = ReplyMode::Skipping;
+        }
         let outcome = self.check(token, args, prepared.found).and_then(|number| {
             self.call(token, args, number, prepared.hash).inspect_err(|_| {
                 self.state.stats.commands[number].failed += 1;
@@ -77,8 +80,8 @@ impl Engine {
         if self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
-        if mode != ReplyMode::On {
-            self.silence(token, mode, mark);
+        if self.state.sessions[token].reply_mode != ReplyMode::On {
+            self.silence(token, mark);
         }
     }
 
@@ -119,7 +122,13 @@ impl Engine {
 
     /// Runs a command's function and carries its effect on.
     #[inline]
-    pub(crate) fn call(&mut self, token: usize, args: Args<'_>, number: usize, hash: u64) -> Result<(), Error> {
+    pub(crate) fn call(
+        &mut self,
+        token: usize,
+        args: Args<'_>,
+        number: usize,
+        hash: u64,
+    ) -> Result<(), Error> {
         let row = commands().row(number);
         let database = self.state.sessions[token].database;
         self.keys.enter(self.now, database);
@@ -179,16 +188,13 @@ impl Engine {
         }
     }
 
-    /// `CLIENT REPLY OFF` and `SKIP`: takes the reply back.
+    /// `CLIENT REPLY OFF` and `SKIP`: takes the reply back, if the request that ran has not put replies on again.
     #[cold]
-    fn silence(&mut self, token: usize, before: ReplyMode, mark: Mark) {
-        let session = &mut self.state.sessions[token];
-        if session.reply_mode == ReplyMode::On && before == ReplyMode::Off {
-            return;
-        }
+    fn silence(&mut self, token: usize, mark: Mark) {
         self.reply.rollback(mark);
-        if before == ReplyMode::SkipNext {
-            session.reply_mode = ReplyMode::On;
+        let mode = &mut self.state.sessions[token].reply_mode;
+        if *mode == ReplyMode::Skipping {
+            *mode = ReplyMode::On;
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config;
 use crate::config::Settings;
 use crate::engine::snapshot::write_snapshot;
 use crate::io::aof::reader::read_file;
-use crate::io::host::{Host, Waiting};
+use crate::io::host::{Host, Waiting, Wish};
 use crate::io::load::{Quietly, Replay};
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
@@ -29,7 +29,8 @@ impl Host {
             },
             Ask::ApplySettings { changed, before } => self.apply_settings(&changed, *before),
             Ask::RewriteConfig => {
-                let done = self.rewrite_config().map_err(|error| format!("ERR Rewriting config file: {error}"));
+                let done =
+                    self.rewrite_config().map_err(|error| format!("ERR Rewriting config file: {error}"));
                 self.reply_done(done);
             }
             Ask::Shutdown { force, .. } => {
@@ -44,12 +45,16 @@ impl Host {
                 std::thread::sleep(Duration::from_micros(micros));
                 self.engine.reply().ok();
             }
-            Ask::Reload { save, flush } => {
-                let done = self.reload(save, flush).map_err(|error| format!("ERR Error trying to load: {error}"));
+            Ask::Reload { save, .. } => {
+                let done = self.reload(save).map_err(|error| format!("ERR Error trying to load: {error}"));
                 self.reply_done(done);
             }
             Ask::WaitForSync { local, replicas, timeout_ms } => {
                 self.wait_for_sync(session, local, replicas, timeout_ms);
+            }
+            Ask::WaitForReplicas { timeout_ms } => {
+                let until_ms = self.deadline(timeout_ms);
+                self.wait(session, Wish::Replicas, until_ms);
             }
             Ask::Crash { fault: true } => sys::fault(),
             Ask::Crash { fault: false } => panic!("DEBUG PANIC called"),
@@ -107,14 +112,17 @@ impl Host {
             "maxclients" => {
                 let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
                 if sys::raise_open_files(wanted) < wanted {
-                    return Err("The operating system is not able to handle the specified number of clients, try \
+                    return Err(
+                        "The operating system is not able to handle the specified number of clients, try \
                                 with a lower number"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 Ok(())
             }
             "dir" => {
-                std::env::set_current_dir(&self.engine.state.settings.dir).map_err(|error| sys::reason(&error))?;
+                std::env::set_current_dir(&self.engine.state.settings.dir)
+                    .map_err(|error| sys::reason(&error))?;
                 if let Ok(directory) = std::env::current_dir() {
                     self.engine.state.settings.dir = directory.to_string_lossy().into_owned();
                 }
@@ -164,7 +172,7 @@ impl Host {
     }
 
     /// `DEBUG RELOAD` and `DEBUG LOADAOF`.
-    fn reload(&mut self, save: bool, flush: bool) -> io::Result<()> {
+    fn reload(&mut self, save: bool) -> io::Result<()> {
         self.store.flush(&mut self.engine.state)?;
         let dump = PathBuf::from(format!("temp-reload-{}.aof", std::process::id()));
         if save {
@@ -173,11 +181,10 @@ impl Host {
         } else if !self.store.is_on() {
             return Err(io::Error::other("the append only file is off"));
         }
-        if flush {
-            (0..self.engine.keys.databases().len()).for_each(|database| {
-                self.engine.keys.flush(database);
-            });
-        }
+        // Without FLUSH the same: whatever is there is in the file too, and replaces itself.
+        (0..self.engine.keys.databases().len()).for_each(|database| {
+            self.engine.keys.flush(database);
+        });
         let now = self.engine.now();
         // The client that asked is between two of its requests: its output is put aside for the time.
         let (out, resp3) = (std::mem::take(&mut self.engine.reply().out), self.engine.reply().resp3());
@@ -200,18 +207,26 @@ impl Host {
     fn wait_for_sync(&mut self, session: usize, local: u64, replicas: u64, timeout_ms: u64) {
         let state = &self.engine.state;
         let batch = state.sessions[session].last_write_batch;
-        let synced = state.gate.synced();
-        if (local == 0 || batch <= synced) && replicas == 0 {
-            self.reply_synced(session, local, batch);
+        if (local == 0 || batch <= state.gate.synced()) && replicas == 0 {
+            self.reply_synced(batch);
             return;
         }
-        let until_ms = if timeout_ms == 0 { u64::MAX } else { self.clock.mono_ms().saturating_add(timeout_ms) };
-        let id = state.sessions[session].id;
-        self.waiting.push(Waiting { session, id, batch, wanted: (local, replicas), until_ms });
+        let until_ms = self.deadline(timeout_ms);
+        self.wait(session, Wish::Sync { batch, replicas }, until_ms);
+    }
+
+    /// Monotonic milliseconds at which a wait ends that begins now; 0 = it does not.
+    fn deadline(&self, timeout_ms: u64) -> u64 {
+        if timeout_ms == 0 { u64::MAX } else { self.clock.mono_ms().saturating_add(timeout_ms) }
+    }
+
+    fn wait(&mut self, session: usize, wish: Wish, until_ms: u64) {
+        let id = self.engine.state.sessions[session].id;
+        self.waiting.push(Waiting { session, id, wish, until_ms });
     }
 
     /// The reply of `WAITAOF`: local syncs and replicas that have what the client wrote.
-    fn reply_synced(&mut self, _session: usize, _local: u64, batch: u64) {
+    fn reply_synced(&mut self, batch: u64) {
         let synced = i64::from(self.store.is_on() && batch <= self.engine.state.gate.synced());
         let reply = self.engine.reply();
         reply.array(2);
@@ -226,14 +241,19 @@ impl Host {
         }
         let (now, synced) = (self.clock.mono_ms(), self.engine.state.gate.synced());
         let sessions = &self.engine.state.sessions;
-        self.waiting.retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));
+        self.waiting
+            .retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));
         let is_over = |waiting: &Waiting| {
-            waiting.until_ms <= now || (waiting.wanted.1 == 0 && waiting.batch <= synced)
+            let granted = matches!(waiting.wish, Wish::Sync { batch, replicas: 0 } if batch <= synced);
+            granted || waiting.until_ms <= now
         };
         let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
         for waiting in &over {
             self.engine.enter(waiting.session);
-            self.reply_synced(waiting.session, waiting.wanted.0, waiting.batch);
+            match waiting.wish {
+                Wish::Sync { batch, .. } => self.reply_synced(batch),
+                Wish::Replicas => self.engine.reply().integer(0),
+            }
             self.engine.leave(waiting.session);
         }
         over.iter().map(|waiting| waiting.session).collect()

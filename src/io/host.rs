@@ -19,17 +19,29 @@ const TICKS_PER_FIGURES: u64 = 10;
 /// Steps of background work between two looks at the clock.
 const STEPS_PER_LOOK: usize = 4;
 
-/// A client that waits for its writes to be synced.
-#[derive(Clone, Copy)]
+/// What a client waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// A batch of the log on disk, here and on so many replicas.
+    Sync {
+        /// The batch.
+        batch: u64,
+        /// How many replicas were asked for; there are none, so any number waits for the deadline.
+        replicas: u64,
+    },
+    /// Replicas, of which there are none.
+    Replicas,
+}
+
+/// A client that waits.
+#[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     /// The session's token.
     pub session: usize,
     /// The session's number, since tokens are used again.
     pub id: u64,
-    /// The batch that must be on disk.
-    pub batch: u64,
-    /// How many local syncs and replicas were asked for.
-    pub wanted: (u64, u64),
+    /// What it waits for.
+    pub wish: Wish,
     /// Monotonic milliseconds at which it waits no longer.
     pub until_ms: u64,
 }
@@ -44,7 +56,7 @@ pub struct Host {
     pub store: Store,
     /// The listeners must be opened anew.
     pub relisten: bool,
-    /// Clients that wait for a sync.
+    /// Clients that wait.
     pub waiting: Vec<Waiting>,
     pub(super) exit: Option<i32>,
     /// Signals to stop that have come.
@@ -61,7 +73,12 @@ impl Host {
     /// # Errors
     ///
     /// The text for the log.
-    pub fn new(mut engine: Engine, clock: Clock, config_file: String, waker: Arc<Waker>) -> Result<Host, String> {
+    pub fn new(
+        mut engine: Engine,
+        clock: Clock,
+        config_file: String,
+        waker: Arc<Waker>,
+    ) -> Result<Host, String> {
         let wake = move || {
             // Only a broken event loop refuses; its tick looks for finished syncs anyway.
             waker.wake().ok();

@@ -139,7 +139,12 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
                 Err(error) => {
                     let unavailable = matches!(
                         error.raw_os_error(),
-                        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
+                        Some(
+                            libc::EADDRNOTAVAIL
+                                | libc::EAFNOSUPPORT
+                                | libc::EPROTONOSUPPORT
+                                | libc::ENOPROTOOPT
+                        )
                     );
                     let text = warn_bind(address, settings.port, &sys::reason(&error));
                     if !(unavailable && (optional || address == "*" || address == "::*")) {
@@ -160,11 +165,7 @@ fn resolve(address: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     Ok(match address {
         "*" => vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)],
         "::*" => vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)],
-        name => (name, port)
-            .to_socket_addrs()
-            .map_err(|error| error.to_string())?
-            .take(1)
-            .collect(),
+        name => (name, port).to_socket_addrs().map_err(|error| error.to_string())?.take(1).collect(),
     })
 }
 

@@ -177,12 +177,8 @@ impl Server {
         self.host.begin_turn();
         let now = self.host.engine.now();
         let start_ms = self.host.clock.mono_ms();
-        self.host.engine.state.persistence.loading = Some(Loading {
-            start_secs: now.secs(),
-            start_ms,
-            total_bytes: total,
-            ..Loading::default()
-        });
+        self.host.engine.state.persistence.loading =
+            Some(Loading { start_secs: now.secs(), start_ms, total_bytes: total, ..Loading::default() });
         let (place, manifest) = self.host.store.files();
         let replay = Replay::begin(&mut self.host.engine);
         let loaded = reader::load(&place, &manifest, &mut Serving { server: self, events, replay: &replay });

@@ -100,8 +100,9 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
     let mut path = String::new();
     if let Some(file) = file {
         let absolute = std::path::absolute(&file).map_err(|error| format!("{file}: {error}"))?;
-        whole = std::fs::read_to_string(&absolute)
-            .map_err(|error| format!("Fatal error, can't open config file '{}': {error}", absolute.display()))?;
+        whole = std::fs::read_to_string(&absolute).map_err(|error| {
+            format!("Fatal error, can't open config file '{}': {error}", absolute.display())
+        })?;
         path = absolute.to_string_lossy().into_owned();
     }
     if stdin {
@@ -111,8 +112,8 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
     whole.push('\n');
     whole.push_str(&text);
     let mut settings = Settings::default();
-    let notices =
-        config::load(&whole, &mut settings, &mut |pattern| include(pattern)).map_err(|error| error.to_string())?;
+    let notices = config::load(&whole, &mut settings, &mut |pattern| include(pattern))
+        .map_err(|error| error.to_string())?;
     Ok(Loaded { settings, notices, file: path })
 }
 
@@ -176,7 +177,8 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
     if settings.daemonize {
         sys::daemonize().map_err(|error| format!("Can't go into the background: {error}"))?;
     }
-    std::env::set_current_dir(&settings.dir).map_err(|error| format!("Can't chdir to '{}': {error}", settings.dir))?;
+    std::env::set_current_dir(&settings.dir)
+        .map_err(|error| format!("Can't chdir to '{}': {error}", settings.dir))?;
     if let Ok(directory) = std::env::current_dir() {
         settings.dir = directory.to_string_lossy().into_owned();
     }

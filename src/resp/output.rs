@@ -53,6 +53,16 @@ impl Output {
         self.bytes.capacity() + self.splices.capacity() * size_of::<(usize, Bytes)>() + self.spliced
     }
 
+    /// Size of the buffer in bytes, filled or not.
+    pub fn buffer_size(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// How many values are held by reference, and how many of their bytes are to be sent.
+    pub fn references(&self) -> (usize, usize) {
+        (self.splices.len(), self.spliced)
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {

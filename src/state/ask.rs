@@ -53,6 +53,11 @@ pub enum Ask {
         /// Milliseconds to wait; 0 = forever.
         timeout_ms: u64,
     },
+    /// `WAIT`: reply `0` at the deadline, since no replica will ever have received anything.
+    WaitForReplicas {
+        /// Milliseconds to wait; 0 = forever.
+        timeout_ms: u64,
+    },
     /// `DEBUG SEGFAULT` and `DEBUG PANIC`.
     Crash {
         /// A memory fault rather than a panic.

@@ -93,10 +93,7 @@ mod tests {
         log.record(0, &[b"DEL", b"b"]);
         log.record(3, &[b"DEL", b"c"]);
         let text = String::from_utf8_lossy(log.pending()).replace("\r\n", " ");
-        assert_eq!(
-            text,
-            "*2 $6 SELECT $1 0 *2 $3 DEL $1 a *2 $3 DEL $1 b *2 $6 SELECT $1 3 *2 $3 DEL $1 c "
-        );
+        assert_eq!(text, "*2 $6 SELECT $1 0 *2 $3 DEL $1 a *2 $3 DEL $1 b *2 $6 SELECT $1 3 *2 $3 DEL $1 c ");
         assert_eq!(log.records(), 3);
     }
 }

@@ -26,6 +26,8 @@ pub enum ReplyMode {
     Off,
     /// `SKIP` has just been given: the next command is silent.
     SkipNext,
+    /// The command that runs is silent, unless it puts replies on.
+    Skipping,
 }
 
 /// One client. Its key in the slab is also the token of its socket.
@@ -63,6 +65,8 @@ pub struct Session {
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: bool,
+    /// `CLIENT CAPA REDIRECT`: it can be sent to another server.
+    pub redirectable: bool,
     /// Whether and when the connection closes.
     pub closing: Closing,
     /// Number of the last command in the table.

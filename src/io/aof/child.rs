@@ -116,7 +116,8 @@ fn close_inherited_sockets() {
     let sockets: Vec<i32> = listing
         .flatten()
         .filter(|entry| {
-            std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+            std::fs::read_link(entry.path())
+                .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
         })
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();

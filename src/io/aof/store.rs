@@ -29,12 +29,12 @@ use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
+use crate::io::aof::batch;
 use crate::io::aof::child::{Child, Finished};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Loaded, Sink};
 use crate::io::aof::sync::Syncer;
-use crate::io::aof::batch;
 use crate::state::State;
 
 /// Milliseconds between two syncs under `everysec`.
@@ -257,7 +257,8 @@ impl Store {
             AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
             AppendFsync::No => false,
         };
-        let held_off = state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_));
+        let held_off =
+            state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_));
         let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
         if wanted || due && !held_off {
             self.ask_for_sync(state, now_ms);
@@ -324,7 +325,10 @@ impl Store {
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
         self.rewrite_if_grown(engine, now_ms);
-        if matches!(self.rewrite, Rewrite::Wanted) && self.asked.0 == self.written && !self.syncer.state().busy {
+        if matches!(self.rewrite, Rewrite::Wanted)
+            && self.asked.0 == self.written
+            && !self.syncer.state().busy
+        {
             self.rewrite_now_if_idle(engine, now_ms);
         }
         let persistence = &mut engine.state.persistence;

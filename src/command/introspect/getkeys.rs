@@ -1,0 +1,87 @@
+//! `COMMAND GETKEYS` and `COMMAND GETKEYSANDFLAGS`: the keys of a request that is not run.
+
+use crate::command::registry::{Found, commands};
+use crate::command::spec::{Ctx, Effect, Error, Find, KeySpec, Outcome};
+use crate::resp::reply::Reply;
+use crate::resp::request::Args;
+
+/// What `SET` does to its key with and without `GET`; the row says that it varies.
+const SET_AND_GET: &[&str] = &["RW", "ACCESS", "UPDATE"];
+const SET_ONLY: &[&str] = &["OW", "UPDATE"];
+
+/// A key's position in the request, and what happens to it.
+type Place = (usize, &'static [&'static str]);
+
+/// Finds the keys of the request that begins at argument 2.
+fn keys(args: Args<'_>) -> Result<Vec<Place>, Error> {
+    let request = args.from(2);
+    let Found::Row(number) = commands().find(request) else {
+        return Err(Error::of("ERR Invalid command specified"));
+    };
+    let command = commands().row(number).command;
+    if command.keys.is_empty() {
+        return Err(Error::of("ERR The command has no key arguments"));
+    }
+    if !command.arity_fits(request.len()) {
+        return Err(Error::of("ERR Invalid number of arguments specified for command"));
+    }
+    let mut found = Vec::new();
+    for spec in command.keys {
+        let before = found.len();
+        let flags = flags_of(spec, request);
+        found.extend(spec.positions(request).map(|position| (position, flags)));
+        if !is_whole(spec, request, found.len() - before) {
+            return Err(Error::of("ERR Invalid arguments specified for command"));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether as many keys were found as there must be.
+fn is_whole(spec: &KeySpec, request: Args<'_>, found: usize) -> bool {
+    match spec.find {
+        Find::Range { .. } => 0 < found,
+        Find::Count { .. } => {
+            crate::base::number::parse_i64(request.get(spec.begin)) == Some(found as i64) && 0 < found
+        }
+    }
+}
+
+fn flags_of(spec: &KeySpec, request: Args<'_>) -> &'static [&'static str] {
+    if !spec.flags.contains(&"VARIABLE_FLAGS") {
+        return spec.flags;
+    }
+    let gets = request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"GET"));
+    if gets { SET_AND_GET } else { SET_ONLY }
+}
+
+/// Replies what happens to a key. Access is in capitals, purpose is not.
+pub fn reply_flags(reply: &mut Reply, flags: &[&str]) {
+    reply.set(flags.len());
+    for flag in flags {
+        match flag.len() {
+            2 => reply.status(flag),
+            _ => reply.status(&flag.to_ascii_lowercase()),
+        }
+    }
+}
+
+/// `COMMAND GETKEYS`.
+pub fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let found = keys(args)?;
+    ctx.reply.array(found.len());
+    found.iter().for_each(|(position, _)| ctx.reply.bulk(args.get(position + 2)));
+    Ok(Effect::Unchanged)
+}
+
+/// `COMMAND GETKEYSANDFLAGS`.
+pub fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let found = keys(args)?;
+    ctx.reply.array(found.len());
+    for (position, flags) in found {
+        ctx.reply.array(2);
+        ctx.reply.bulk(args.get(position + 2));
+        reply_flags(ctx.reply, flags);
+    }
+    Ok(Effect::Unchanged)
+}
