@@ -13,7 +13,7 @@ const CYCLES_PER_STEP: usize = 8;
 /// Buckets that one step of a table's growth moves.
 const BUCKETS_PER_STEP: usize = 64;
 /// Buckets or nodes that one step frees.
-const FREED_PER_STEP: usize = 256;
+const FREED_PER_STEP: usize = 64;
 
 impl Engine {
     /// Tick: one step of active expiry over all databases. Cycles of 20 keys that are due run again while more
