@@ -29,7 +29,7 @@ use kvick::data::entry::Value;
 use kvick::data::keyspace::Deadline;
 use kvick::state::session::Session;
 
-use play::{Play, STEPS_PER_TICK, contents, fresh, house_has, reply_text};
+use play::{Play, STEPS_PER_TICK, contents, fresh, reply_text};
 
 /// Keys that one step of expiry may remove from a database: eight cycles of twenty.
 const KEYS_PER_STEP_MAX: usize = 160;
@@ -267,9 +267,6 @@ fn persisting_never_revives() {
          > GET k
          < (nil)",
     );
-    if !house_has(&["persist", "pexpire", "ttl"]) {
-        return;
-    }
     check(
         "> SET k v PX 100
          < OK
@@ -322,9 +319,6 @@ fn a_deadline_in_the_past_deletes() {
 
 #[test]
 fn each_record_knows_its_database() {
-    if !house_has(&["select"]) {
-        return;
-    }
     check(
         "> SET a 1 PX 100
          < OK
@@ -410,9 +404,6 @@ fn a_restart_brings_nothing_back_and_expires_nothing() {
 
 #[test]
 fn silence_is_kept_where_asked_for() {
-    if !house_has(&["client|reply"]) {
-        return;
-    }
     check(
         "> CLIENT REPLY SKIP
          > SET a 1

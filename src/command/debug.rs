@@ -36,7 +36,7 @@ pub static COMMANDS: &[Command] = &[Command {
         since: "1.0.0",
         group: Group::Server,
         complexity: "Depends on subcommand.",
-        syntax: "",
+        syntax: "subcommand [argument [argument ...]]",
     },
 }];
 

@@ -104,7 +104,11 @@ pub fn reply_item(reply: &mut Reply, item: Item<'_>) {
 
 #[inline]
 fn limits(ctx: &Ctx<'_>) -> Limits {
-    Limits { fill: ctx.state.settings.list_max_listpack_size }
+    Limits {
+        fill: ctx.state.settings.list_max_listpack_size,
+        // Larger thresholds than fit are larger than any run, hence without effect.
+        alone_from: u32::try_from(ctx.state.debug.quicklist_packed_threshold).unwrap_or(0),
+    }
 }
 
 /// The list at a key for reading; `None` if there is no key.

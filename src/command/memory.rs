@@ -3,7 +3,7 @@
 use crate::base::memory;
 use crate::base::number::human_bytes;
 use crate::command::options::Options;
-use crate::command::spec::flag::READONLY;
+use crate::command::spec::flag::{LOADING, READONLY, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Entry;
 use crate::data::expiry::RECORD_BYTES;
@@ -33,7 +33,7 @@ pub static COMMANDS: &[Command] = &[
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "doctor", arity: 2, flags: 0, keys: &[], run: doctor, subcommands: &[],
         doc: doc("4.0.0", "O(N) of the clients", "", "Says in words what is wrong with the use of memory.") },
-    Command { name: "help", arity: 2, flags: 0, keys: &[], run: help, subcommands: &[],
+    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
         doc: doc("4.0.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "malloc-stats", arity: 2, flags: 0, keys: &[], run: malloc_stats, subcommands: &[],
         doc: doc("4.0.0", "O(1)", "", "Returns the allocator's own report, if it has one.") },

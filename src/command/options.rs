@@ -2,7 +2,7 @@
 //!
 //! A function walks its options with three verbs, each of which moves on only if it fits: [`Options::word`] takes
 //! a word, [`Options::value`] takes what follows a word, [`Options::next`] takes whatever comes. Exclusive options
-//! share one [`Slot`], which takes one of them, once:
+//! share one [`Slot`], which takes one of them, once, or again where Redis allows it:
 //!
 //! ```ignore
 //! let mut options = Options::new(args, 3);
@@ -99,6 +99,15 @@ impl<T> Slot<T> {
             None => Ok(()),
             Some(_) => Err(Error::SYNTAX),
         }
+    }
+
+    /// Takes the option; one that is there already must be the `same`, only given again: the last one counts.
+    pub fn fill_again(&mut self, option: T, same: impl FnOnce(&T, &T) -> bool) -> Result<(), Error> {
+        if self.0.as_ref().is_some_and(|before| !same(before, &option)) {
+            return Err(Error::SYNTAX);
+        }
+        self.0 = Some(option);
+        Ok(())
     }
 
     /// The option, if one was given.

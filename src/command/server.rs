@@ -149,9 +149,9 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut options = Options::new(args, 1);
     while options.more() {
         if options.word("NOSAVE") {
-            fill_again(&mut saving, false)?;
+            saving.fill_again(false, bool::eq)?;
         } else if options.word("SAVE") {
-            fill_again(&mut saving, true)?;
+            saving.fill_again(true, bool::eq)?;
         } else if options.word("NOW") {
             now = true;
         } else if options.word("FORCE") {
@@ -181,11 +181,6 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     ctx.state.ask = Some(Ask::Shutdown { save, now, force });
     Ok(Effect::Unchanged)
-}
-
-/// Fills the slot; the same option once more changes nothing, as in Redis.
-fn fill_again(slot: &mut Slot<bool>, save: bool) -> Result<(), Error> {
-    if slot.get() == Some(&save) { Ok(()) } else { slot.fill(save) }
 }
 
 #[cfg(test)]

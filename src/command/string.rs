@@ -191,6 +191,14 @@ impl<'a> Condition<'a> {
         }))
     }
 
+    /// `NX NX` is no contradiction; two values to compare with are.
+    fn is_word_again(&self, other: &Condition<'_>) -> bool {
+        matches!(
+            (self, other),
+            (Condition::Absent, Condition::Absent) | (Condition::Present, Condition::Present)
+        )
+    }
+
     fn needs_string(&self) -> bool {
         !matches!(self, Condition::Absent | Condition::Present)
     }
@@ -241,7 +249,7 @@ impl<'a> SetOptions<'a> {
         let mut options = Options::new(args, 3);
         while options.more() {
             if let Some(condition) = Condition::at(&mut options, true, true)? {
-                found.condition.fill(condition)?;
+                found.condition.fill_again(condition, Condition::is_word_again)?;
             } else if options.word("GET") {
                 found.get = true;
             } else {
@@ -260,13 +268,18 @@ fn deadline_option<'a>(
 ) -> Result<(), Error> {
     for (word, unit) in DeadlineUnit::WORDS {
         if options.word_with_value(word) {
-            return slot.fill(Some((*unit, options.value()?)));
+            return slot.fill_again(Some((*unit, options.value()?)), same_unit);
         }
     }
     if bare.is_some_and(|word| options.word(word)) {
-        return slot.fill(None);
+        return slot.fill_again(None, same_unit);
     }
     Err(Error::SYNTAX)
+}
+
+/// `EX 1 EX 2` means the latter, `EX 1 PX 2` nothing.
+fn same_unit(a: &Option<(DeadlineUnit, &[u8])>, b: &Option<(DeadlineUnit, &[u8])>) -> bool {
+    a.map(|a| a.0) == b.map(|b| b.0)
 }
 
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -550,7 +563,7 @@ fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut options = Options::new(args, end);
     while options.more() {
         match Condition::at(&mut options, true, false)? {
-            Some(given) => condition.fill(given)?,
+            Some(given) => condition.fill_again(given, Condition::is_word_again)?,
             None => deadline_option(&mut options, &mut slot, Some("KEEPTTL"))?,
         }
     }

@@ -132,7 +132,7 @@ mod tests {
                 }
                 Content::List(elements) => {
                     let mut list = List::new();
-                    elements.iter().for_each(|element| list.push_back(element, Limits { fill: -2 }));
+                    elements.iter().for_each(|element| list.push_back(element, Limits::of(-2)));
                     keys.insert(key.hash, Entry::new(name, Value::List(Box::new(list))));
                 }
             }

@@ -35,17 +35,25 @@ use run::Run;
 /// A run never grows beyond this, whatever number of tiny elements one command brings.
 const RUN_BYTES_MAX: usize = 16 << 20;
 
-/// What `list-max-listpack-size` says about the size of a node.
+/// How big a node may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Above zero: the number of elements (and at most 8 KiB); -1 to -5: 4, 8, 16, 32 or 64 KiB. Zero counts
-    /// as one element, anything below -5 as -5.
+    /// `list-max-listpack-size`. Above zero: the number of elements (and at most 8 KiB); -1 to -5: 4, 8, 16, 32
+    /// or 64 KiB. Zero counts as one element, anything below -5 as -5.
     pub fill: i32,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: bytes from which an element of a long list stands alone although a
+    /// node had room for it; zero for no such thing.
+    pub alone_from: u32,
 }
 
 impl Limits {
     /// The bytes a node with a limit on the number of elements may have.
     const BYTES_SAFE: usize = 8192;
+
+    /// What `list-max-listpack-size` says.
+    pub const fn of(fill: i32) -> Limits {
+        Limits { fill, alone_from: 0 }
+    }
 
     #[inline]
     fn bytes_max(self) -> usize {
@@ -67,10 +75,16 @@ impl Limits {
         self.bytes_max() < bytes || self.count_max() < count
     }
 
-    /// Whether an element of so many bytes stands alone.
+    /// Whether an element is too big for any run.
     #[inline]
     fn is_large(self, bytes: usize) -> bool {
         self.bytes_max() < bytes
+    }
+
+    /// Whether an element of a long list is a node of its own.
+    #[inline]
+    fn stands_alone(self, bytes: usize) -> bool {
+        self.is_large(bytes) || (self.alone_from != 0 && self.alone_from as usize <= bytes)
     }
 
     /// Whether a list of one such node turns back into its small form: half the limit, so that a list around

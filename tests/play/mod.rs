@@ -8,7 +8,6 @@ use std::io::IoSlice;
 
 use kvick::base::date::UnixMs;
 use kvick::base::quote::quoted;
-use kvick::command::registry::commands;
 use kvick::config::Settings;
 use kvick::data::keyspace::Keyspace;
 use kvick::engine::Engine;
@@ -134,41 +133,13 @@ pub fn replayed(log: &[u8]) -> Engine {
     let token = engine.begin_replay();
     for_each_request(log, |args| {
         let prepared = engine.prepare_replay(token, args);
-        let done = match engine.replay(token, args, prepared) {
-            Replayed::Unknown => stand_in(&mut engine, token, args),
-            replayed => replayed,
-        };
-        assert_eq!(done, Replayed::Done, "{}", command_text(args));
+        assert_eq!(engine.replay(token, args, prepared), Replayed::Done, "{}", command_text(args));
     });
     engine.end_replay(token);
     assert!(engine.state.log.pending().is_empty(), "a replay is not logged");
     engine.state.log.enabled = true;
     assert_eq!(engine.open_session(Session::default()), 0);
     engine
-}
-
-/// Does what the commands that records are made of do, as long as their families are not there.
-fn stand_in(engine: &mut Engine, token: usize, args: Args<'_>) -> Replayed {
-    let number = |index| std::str::from_utf8(args.get(index)).ok().and_then(|text| text.parse::<i64>().ok());
-    if args.get(0) == b"SELECT" {
-        engine.state.sessions[token].database = number(1).expect("a database") as usize;
-        return Replayed::Done;
-    }
-    let key = engine.keys.key(args.get(1));
-    engine.keys.enter(UnixMs::ZERO, engine.state.sessions[token].database);
-    match args.get(0) {
-        b"DEL" => engine.keys.delete_stored(key),
-        b"PERSIST" => engine.keys.set_deadline(key, None),
-        b"PEXPIREAT" => engine.keys.set_deadline(key, number(2).map(UnixMs)),
-        _ => return Replayed::Unknown,
-    }
-    Replayed::Done
-}
-
-/// Whether all of these commands are there yet.
-pub fn house_has(names: &[&str]) -> bool {
-    fresh(0);
-    names.iter().all(|name| commands().by_full_name(name.as_bytes()).is_some())
 }
 
 /// Hands over every request of these bytes, which must be whole ones.

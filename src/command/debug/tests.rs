@@ -73,7 +73,7 @@ impl Server {
 
 /// What one RPUSH of all elements makes.
 fn list_of(elements: &[Vec<u8>]) -> List {
-    let limits = Limits { fill: -2 };
+    let limits = Limits::of(-2);
     let mut list = List::new();
     let mut growth = list.grow(elements.iter().map(Vec::len).sum(), elements.len(), limits);
     elements.iter().for_each(|element| growth.push(End::Back, element));
@@ -415,12 +415,12 @@ fn how_a_key_is_stored() {
     for (line, expected) in [
         ("DEBUG OBJECT s", "encoding:embstr serializedlength:6 lru:1000 lru_seconds_idle:5|".to_owned()),
         ("DEBUG OBJECT s FAST", "encoding:embstr lru:1000 lru_seconds_idle:5|".to_owned()),
-        ("DEBUG OBJECT small fast", "encoding:listpack lru:0 lru_seconds_idle:1005|".to_owned()),
-        ("DEBUG OBJECT large fast", format!("encoding:quicklist lru:0 lru_seconds_idle:1005{nodes}|")),
+        ("DEBUG OBJECT small fast", "encoding:listpack lru:1000 lru_seconds_idle:5|".to_owned()),
+        ("DEBUG OBJECT large fast", format!("encoding:quicklist lru:1000 lru_seconds_idle:5{nodes}|")),
         (
             "DEBUG OBJECT large",
             format!(
-                "encoding:quicklist serializedlength:15043 lru:0 lru_seconds_idle:1005{nodes} \
+                "encoding:quicklist serializedlength:15043 lru:1000 lru_seconds_idle:5{nodes} \
                  ql_uncompressed_size:40932|"
             ),
         ),

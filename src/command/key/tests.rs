@@ -88,7 +88,7 @@ impl Client {
     /// Puts a list of so many elements under a key, past the commands.
     fn put_list(&mut self, name: &str, len: usize) {
         let mut list = List::new();
-        (0..len).for_each(|_| list.push_back(&[b'x'; 1000], Limits { fill: -2 }));
+        (0..len).for_each(|_| list.push_back(&[b'x'; 1000], Limits::of(-2)));
         let keys = &mut self.engine.keys;
         keys.enter(self.engine.now, 0);
         keys.set(keys.key(name.as_bytes()), Value::List(Box::new(list)), Deadline::Clear);

@@ -14,7 +14,7 @@ fn name(number: u64) -> Vec<u8> {
 
 fn list(len: usize) -> Value<'static> {
     let mut list = List::new();
-    (0..len).for_each(|_| list.push_back(&[b'x'; 3000], Limits { fill: -2 }));
+    (0..len).for_each(|_| list.push_back(&[b'x'; 3000], Limits::of(-2)));
     Value::List(Box::new(list))
 }
 

@@ -32,7 +32,7 @@ const DEQUE_SHRINK_MIN: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Run(Run),
-    /// An element above the size limit.
+    /// A large element.
     Alone(Bytes),
 }
 
@@ -47,7 +47,7 @@ impl Node {
 
     /// The node of one element.
     fn of(value: Value<'_>, limits: Limits) -> Node {
-        if limits.is_large(value.text().len()) {
+        if limits.stands_alone(value.text().len()) {
             return Node::Alone(value.into_bytes());
         }
         let element = Encoded::new(value.text());
@@ -159,7 +159,7 @@ impl Quick {
         let len = value.text().len();
         if let Some(last) = last {
             match last.run_with_room(len, limits) {
-                Some(run) if !limits.is_large(len) => {
+                Some(run) if !limits.stands_alone(len) => {
                     return run.push(end, &Encoded::new(value.text()), limits.bytes_max());
                 }
                 _ => last.seal(),
@@ -272,7 +272,7 @@ impl Quick {
 
     pub(super) fn set(&mut self, index: usize, value: Value<'_>, limits: Limits) {
         let (at, place) = self.locate(index);
-        let large = limits.is_large(value.text().len());
+        let large = limits.stands_alone(value.text().len());
         match &mut self.nodes[at] {
             Node::Alone(bytes) if large => *bytes = value.into_bytes(),
             Node::Alone(_) => self.replace_alone(at, value, limits),
@@ -324,7 +324,7 @@ impl Quick {
         self.len += 1;
         let (len, bytes_max) = (value.text().len(), limits.bytes_max());
         let at_edge = place == if after { self.nodes[at].count() - 1 } else { 0 };
-        if !limits.is_large(len) {
+        if !limits.stands_alone(len) {
             if let Some(run) = self.nodes[at].run_with_room(len, limits) {
                 return run.insert(place + usize::from(after), &Encoded::new(value.text()), bytes_max);
             }
@@ -350,7 +350,7 @@ impl Quick {
 
     /// A full node was cut in two, `at` and `at + 1`; the value joins the half that does not hold the pivot.
     fn insert_at_cut(&mut self, at: usize, after: bool, value: Value<'_>, limits: Limits) {
-        if limits.is_large(value.text().len()) {
+        if limits.stands_alone(value.text().len()) {
             return self.nodes.insert(at + 1, Node::of(value, limits));
         }
         let (half, end) = if after { (at + 1, End::Front) } else { (at, End::Back) };

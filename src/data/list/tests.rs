@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 
-const DEFAULT: Limits = Limits { fill: -2 };
+const DEFAULT: Limits = Limits::of(-2);
 
 /// SplitMix64; the tests name their seeds.
 struct Random(u64);
@@ -192,7 +192,7 @@ fn random_operations() {
     for (seed, fill) in [-2, -1, -5, -9, 0, 1, 3, 128, 100_000, -2, -2, -1].into_iter().enumerate() {
         let (mut list, mut model) = (List::new(), VecDeque::new());
         let mut random = Random(seed as u64);
-        let limits = Limits { fill };
+        let limits = Limits::of(fill);
         for round in 0..4000 {
             step(&mut random, &mut list, &mut model, limits);
             if round % 32 == 0 {
@@ -212,9 +212,10 @@ fn limits_may_change_under_way() {
     let (mut list, mut model) = (List::new(), VecDeque::new());
     let mut random = Random(42);
     for round in 0..4000 {
-        let limits = Limits { fill: [-5, -1, 4, 64, -2][round / 50 % 5] };
+        let fill = [-5, -1, 4, 64, -2][round / 50 % 5];
+        let limits = Limits { fill, alone_from: [0, 100, 2][round / 70 % 3] };
         step(&mut random, &mut list, &mut model, limits);
-        check(&list, &model, Limits { fill: -5 });
+        check(&list, &model, Limits::of(-5));
     }
 }
 
