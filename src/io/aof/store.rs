@@ -23,7 +23,6 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
@@ -32,23 +31,38 @@ use crate::io::aof::append::AppendFile;
 use crate::io::aof::batch;
 use crate::io::aof::child::{Child, Finished};
 use crate::io::aof::damage::cut_tail;
+use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Loaded, Sink};
 use crate::io::aof::sync::Syncer;
+use crate::io::sys;
 use crate::state::State;
 
 /// Milliseconds between two syncs under `everysec`.
 const SYNC_EVERY_MS: u64 = 1000;
 /// Milliseconds that a rewrite which failed is not tried again by itself; doubled with each failure.
 const RETRY_AFTER_MS: u64 = 60_000;
+/// The same after a sync that failed, when writes are refused until a rewrite succeeds.
+const HEAL_AFTER_MS: u64 = 1000;
 /// Doublings of the wait after failed rewrites.
 const RETRY_DOUBLINGS_MAX: u32 = 6;
+
+/// Which replies may go out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sendable {
+    /// Those that depend on no later batch than this one: under `appendfsync always` it is on disk.
+    pub synced: u64,
+    /// Those to clients that wrote into no later batch than this one: the file has it. Matters while the disk fails.
+    pub written: u64,
+}
 
 /// The log on disk.
 pub struct Store {
     place: Place,
     old_style: PathBuf,
     manifest: Manifest,
+    /// Claims the directory: two servers that write one log would each lose what the other wrote.
+    claim: Option<fs::File>,
     /// The file that is written to; `None` while the log is off.
     file: Option<AppendFile>,
     syncer: Syncer,
@@ -78,6 +92,8 @@ struct Running {
     first_kept: u64,
     /// The increment still has a temporary name, and the manifest does not name it.
     uncommitted: Option<PathBuf>,
+    /// It was begun after a sync had failed, and none has failed since.
+    heals: bool,
 }
 
 impl Store {
@@ -91,6 +107,7 @@ impl Store {
             place: Place::new(&settings.appenddirname, &settings.appendfilename),
             old_style: PathBuf::from(&settings.appendfilename),
             manifest: Manifest::default(),
+            claim: None,
             file: None,
             syncer: Syncer::start(wake)?,
             policy: settings.appendfsync,
@@ -110,15 +127,41 @@ impl Store {
     ///
     /// The files on disk are not a log that can be loaded.
     pub fn find(&mut self) -> io::Result<u64> {
+        self.claim_directory()?;
         self.manifest = match manifest::find(&self.place, &self.old_style)? {
             Found::Nothing => return Ok(0),
             Found::Manifest(found) => found,
             Found::OldStyle(path) => {
                 log::info!("Taking the log {} into {}", path.display(), self.place.directory().display());
+                manifest::make_directory(&self.place)?;
+                self.claim_directory()?;
                 manifest::upgrade(&self.place, &path)?
             }
         };
         reader::total_bytes(&self.place, &self.manifest)
+    }
+
+    /// Claims the directory of the log, if it is there.
+    fn claim_directory(&mut self) -> io::Result<()> {
+        let directory = self.place.directory();
+        if self.claim.is_some() {
+            return Ok(());
+        }
+        let claim = match fs::File::open(directory) {
+            Ok(claim) => claim,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fault::on("open", directory)(error)),
+        };
+        if !sys::claim(&claim).map_err(fault::on("claim", directory))? {
+            let text = format!(
+                "another server is using the log in {}: stop it, or give this one a dir or an appenddirname of its \
+                 own",
+                std::path::absolute(directory)?.display()
+            );
+            return Err(io::Error::new(ErrorKind::ResourceBusy, text));
+        }
+        self.claim = Some(claim);
+        Ok(())
     }
 
     /// What there is to load, for [`reader::load`].
@@ -133,6 +176,7 @@ impl Store {
     /// The tail may not be cut off, or the disk fails.
     pub fn open(&mut self, settings: &Settings, loaded: Vec<Loaded>) -> io::Result<()> {
         manifest::make_directory(&self.place)?;
+        self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
         for loaded in loaded {
@@ -200,9 +244,18 @@ impl Store {
         }
     }
 
-    /// The last batch whose replies may go out.
-    pub fn sendable(&self, state: &State) -> u64 {
-        if state.gate.active { state.gate.synced() } else { u64::MAX }
+    /// Which replies may go out.
+    pub fn sendable(&self, state: &State) -> Sendable {
+        let gated = state.gate.active && !self.syncs_are_held_off(state);
+        Sendable {
+            synced: if gated { state.gate.synced() } else { u64::MAX },
+            written: if state.persistence.last_write_ok { u64::MAX } else { self.written },
+        }
+    }
+
+    /// `no-appendfsync-on-rewrite`: whoever sets it would rather not wait for the disk while a child keeps it busy.
+    fn syncs_are_held_off(&self, state: &State) -> bool {
+        state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_))
     }
 
     /// Step 4 of the turn: writes the records that were gathered, as one batch, and asks for a sync as the policy
@@ -257,10 +310,8 @@ impl Store {
             AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
             AppendFsync::No => false,
         };
-        let held_off =
-            state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_));
         let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
-        if wanted || due && !held_off {
+        if wanted || due && !self.syncs_are_held_off(state) {
             self.ask_for_sync(state, now_ms);
         }
     }
@@ -280,20 +331,22 @@ impl Store {
 
     /// The helper has finished a sync.
     pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
-        let result = self.syncer.state();
-        if result.busy {
-            return;
-        }
+        let Some(result) = self.syncer.finished() else { return };
         engine.state.persistence.pending_sync = false;
         engine.state.persistence.sync_since_ms = None;
         if let Some(errno) = result.failed {
             let error = io::Error::from_raw_os_error(errno);
             self.note_failure(&mut engine.state, &format!("sync: {error}"));
             self.sync_failed = true;
+            if let Rewrite::Running(running) = &mut self.rewrite {
+                running.heals = false;
+            }
             self.rewrite_now_if_idle(engine, now_ms);
             return;
         }
-        engine.state.gate.set_synced(result.done);
+        if !self.sync_failed {
+            engine.state.gate.set_synced(result.done);
+        }
         if let Some(file) = &mut self.file
             && result.done == self.asked.0
             && self.asked.1 <= file.offset()
@@ -302,7 +355,13 @@ impl Store {
             file.set_synced(Some(self.asked.1));
         }
         self.sync_if_due(&mut engine.state, now_ms);
-        if matches!(self.rewrite, Rewrite::Wanted) && !self.syncer.state().busy {
+        self.rewrite_if_wanted(engine, now_ms);
+    }
+
+    /// Starts the rewrite that waited until everything was synced.
+    fn rewrite_if_wanted(&mut self, engine: &mut Engine, now_ms: u64) {
+        let is_synced = self.asked.0 == self.written && !self.syncer.is_busy();
+        if matches!(self.rewrite, Rewrite::Wanted) && is_synced {
             self.rewrite_now_if_idle(engine, now_ms);
         }
     }
@@ -325,12 +384,7 @@ impl Store {
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
         self.rewrite_if_grown(engine, now_ms);
-        if matches!(self.rewrite, Rewrite::Wanted)
-            && self.asked.0 == self.written
-            && !self.syncer.state().busy
-        {
-            self.rewrite_now_if_idle(engine, now_ms);
-        }
+        self.rewrite_if_wanted(engine, now_ms);
         let persistence = &mut engine.state.persistence;
         persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted);
     }
@@ -426,14 +480,15 @@ impl Store {
         first_kept: u64,
         uncommitted: Option<PathBuf>,
     ) -> io::Result<()> {
-        let child = Child::start(engine, &self.place)?;
+        let child = Child::start(engine, &self.place, self.claim.as_ref())?;
         engine.begin_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = true;
         figures.rewrite_scheduled = false;
         figures.rewrite_started_ms = now_ms;
         log::info!("Background append only file rewriting started by pid {}", child.pid());
-        self.rewrite = Rewrite::Running(Running { child, first_kept, uncommitted });
+        let heals = self.sync_failed;
+        self.rewrite = Rewrite::Running(Running { child, first_kept, uncommitted, heals });
         Ok(())
     }
 
@@ -453,13 +508,12 @@ impl Store {
             Finished::Failed(why) => Err(io::Error::other(why)),
         };
         match done {
-            Ok(()) => self.rewrite_succeeded(&mut engine.state),
+            Ok(()) => self.rewrite_succeeded(&mut engine.state, running.heals),
             Err(error) => {
                 remove_leftover(&temporary);
                 if let Some(path) = &running.uncommitted {
-                    remove_leftover(path);
-                    self.file = None;
-                    self.begin(&mut engine.state);
+                    self.abandon_increment(path);
+                    self.let_go(&mut engine.state);
                     engine.state.settings.appendonly = false;
                 }
                 self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
@@ -485,11 +539,19 @@ impl Store {
         Ok(())
     }
 
-    fn rewrite_succeeded(&mut self, state: &mut State) {
+    /// A log that was to be switched on is not: its increment goes, whichever name it has got to.
+    fn abandon_increment(&self, temporary: &Path) {
+        remove_leftover(temporary);
+        remove_leftover(&self.place.path(&self.manifest.clone().add_increment(&self.place).name));
+    }
+
+    fn rewrite_succeeded(&mut self, state: &mut State, heals: bool) {
         self.retry_at_ms = 0;
-        if std::mem::take(&mut self.sync_failed) {
-            state.persistence.last_write_ok = true;
-            state.persistence.last_write_error.clear();
+        if heals && let Some(file) = &self.file {
+            match file.sync_now() {
+                Ok(()) => self.heal(state),
+                Err(error) => self.note_failure(state, &error.to_string()),
+            }
         }
         let figures = &mut state.persistence;
         figures.last_rewrite_ok = true;
@@ -500,6 +562,17 @@ impl Store {
         log::info!("Background AOF rewrite finished successfully");
     }
 
+    /// After a sync that failed everything is in new files and on disk; so is what was never written to the old one.
+    fn heal(&mut self, state: &mut State) {
+        log::warn!("The append only file is whole again: writes are accepted");
+        self.sync_failed = false;
+        self.written = state.gate.close_batch();
+        self.asked.0 = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.last_write_ok = true;
+        state.persistence.last_write_error.clear();
+    }
+
     fn rewrite_failed(&mut self, state: &mut State, now_ms: u64, why: &str) {
         self.rewrite = Rewrite::None;
         let figures = &mut state.persistence;
@@ -507,7 +580,8 @@ impl Store {
         figures.rewrite_scheduled = false;
         figures.rewrites_consecutive_failures += 1;
         let doublings = (figures.rewrites_consecutive_failures as u32 - 1).min(RETRY_DOUBLINGS_MAX);
-        self.retry_at_ms = now_ms + (RETRY_AFTER_MS << doublings);
+        let after_ms = if self.sync_failed { HEAL_AFTER_MS } else { RETRY_AFTER_MS };
+        self.retry_at_ms = now_ms + (after_ms << doublings);
         log::warn!("Background AOF rewrite failed: {why}");
     }
 
@@ -524,6 +598,7 @@ impl Store {
             return Err(io::Error::other("a child of the log that was switched off is still running"));
         }
         manifest::make_directory(&self.place)?;
+        self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         self.manifest = Manifest::read(&self.place)?.unwrap_or_default();
         let part = self.manifest.clone().add_increment(&self.place).clone();
@@ -532,7 +607,7 @@ impl Store {
         let file = AppendFile::create(&path)?;
         self.file = Some(file);
         if let Err(error) = self.fork(engine, now_ms, part.seq, Some(path.clone())) {
-            self.file = None;
+            (self.file, self.claim) = (None, None);
             remove_leftover(&path);
             return Err(error);
         }
@@ -540,13 +615,12 @@ impl Store {
         Ok(())
     }
 
-    /// `CONFIG SET appendonly no`: what was written is synced, the child ended.
-    ///
-    /// # Errors
-    ///
-    /// The tail could not be written or synced; the log stays on.
-    pub fn switch_off(&mut self, engine: &mut Engine) -> io::Result<()> {
-        self.flush(&mut engine.state)?;
+    /// `CONFIG SET appendonly no`: what was written is synced, the child ended. A disk that fails is told of and
+    /// does not keep the log on: to be rid of it may be why it is switched off.
+    pub fn switch_off(&mut self, engine: &mut Engine) {
+        if let Err(error) = self.flush(&mut engine.state) {
+            log::warn!("The append only file is switched off without its last records: {error}");
+        }
         if let Rewrite::Running(running) = &mut self.rewrite {
             running.child.end();
             remove_leftover(running.child.path());
@@ -557,10 +631,20 @@ impl Store {
             engine.state.persistence.rewrite_in_progress = false;
         }
         self.rewrite = Rewrite::None;
-        self.file = None;
-        engine.state.gate.set_synced(self.written);
-        self.begin(&mut engine.state);
-        Ok(())
+        self.let_go(&mut engine.state);
+    }
+
+    /// The log is off from now on: nobody waits for it any more.
+    fn let_go(&mut self, state: &mut State) {
+        (self.file, self.claim) = (None, None);
+        self.sync_failed = false;
+        state.log.pending_mut().clear();
+        self.written = state.gate.close_batch();
+        self.asked.0 = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.last_write_ok = true;
+        state.persistence.last_write_error.clear();
+        self.begin(state);
     }
 
     /// Writes and syncs everything, in this thread, and leaves a last word saying so.
@@ -571,6 +655,10 @@ impl Store {
     pub fn flush(&mut self, state: &mut State) -> io::Result<()> {
         if !self.is_on() {
             return Ok(());
+        }
+        if self.sync_failed {
+            // Another sync would succeed, and prove nothing.
+            return Err(io::Error::other(state.persistence.last_write_error.clone()));
         }
         if !state.log.pending().is_empty() {
             self.write_pending(state);
@@ -598,6 +686,21 @@ impl Store {
         }
     }
 
+    /// Whether the files of the log hold all data, for `DEBUG LOADAOF`.
+    ///
+    /// # Errors
+    ///
+    /// They do not, and why.
+    pub fn may_be_read_again(&self) -> io::Result<()> {
+        match &self.rewrite {
+            _ if !self.is_on() => Err(io::Error::other("the append only file is off")),
+            Rewrite::Running(Running { uncommitted: Some(_), .. }) => {
+                Err(io::Error::other("the append only file is being written for the first time"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the files of the log again, for `DEBUG LOADAOF`.
     ///
     /// # Errors
@@ -606,11 +709,6 @@ impl Store {
     pub fn read_again(&self, sink: &mut dyn Sink) -> io::Result<()> {
         reader::load(&self.place, &self.manifest, sink)?;
         Ok(())
-    }
-
-    /// The file being written, for tests of the machine around it.
-    pub fn file(&self) -> Option<&Arc<fs::File>> {
-        self.file.as_ref().map(AppendFile::file)
     }
 }
 
