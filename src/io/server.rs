@@ -156,6 +156,12 @@ impl Server {
     /// Loads the log; clients that connect meanwhile hear `-LOADING`.
     fn load(&mut self, events: &mut Events) -> io::Result<()> {
         let total = self.host.store.find()?;
+        let dump = &self.host.engine.state.settings.dbfilename;
+        if total == 0 && std::path::Path::new(dump).exists() {
+            log::warn!(
+                "There is no log, but a dump, {dump}, which cannot be read: starting without its data"
+            );
+        }
         self.host.begin_turn();
         let now = self.host.engine.now();
         let start_ms = self.host.clock.mono_ms();
