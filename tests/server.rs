@@ -282,3 +282,40 @@ fn an_empty_directory_beside_our_data_is_refused() {
     assert_eq!(Some(1), code, "{log}");
     assert!(log.contains("appendonlydir"), "the log does not tell where the data are\n{log}");
 }
+
+#[test]
+fn who_creates_the_directory_of_a_new_log_means_it() {
+    if !is_kvick() {
+        return println!("skipped: only kvick looks for data that it would leave behind");
+    }
+    let server = Server::start(LOGGED);
+    server.client().say("SET k v");
+    let folder = server.into_folder();
+    fs::create_dir(folder.path().join("data/elsewhere")).expect("a directory");
+    let args = [LOGGED, &["--appenddirname", "elsewhere"]].concat();
+    let server = Server::start_in(&binary(), &args, folder);
+    assert_eq!(0, server.client().say("DBSIZE").int());
+}
+
+#[test]
+fn two_servers_do_not_write_one_log() {
+    if !is_kvick() {
+        return println!("skipped: redis-server takes any directory");
+    }
+    let mut server = Server::start(LOGGED);
+    server.client().say("SET k v");
+    let folder = tempfile::tempdir().expect("a directory");
+    std::os::unix::fs::symlink(server.dir(), folder.path().join("data")).expect("a link");
+    let (code, log) = Server::start_refused(LOGGED, folder.path());
+    assert_eq!(Some(1), code, "{log}");
+    assert!(log.contains("another server is using the log in"), "{log}");
+    // Neither the other's attempt nor a child of ours leaves a claim behind.
+    server.client().say("BGREWRITEAOF");
+    server.kill9();
+    server.restart();
+    assert_eq!("v", server.client().say("GET k").text());
+    // A log of its own beside that of a running server is no mistake.
+    let args = [LOGGED, &["--appenddirname", "second"]].concat();
+    let second = Server::start_in(&binary(), &args, folder);
+    assert_eq!(0, second.client().say("DBSIZE").int());
+}

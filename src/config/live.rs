@@ -146,7 +146,7 @@ live! {
     /// Seconds after which an idle client is closed; zero for never.
     timeout: u32 = "timeout", small(0), "0";
     /// Whether only this machine may talk to us while neither `bind` nor a password protects us.
-    protected_mode: bool = "protected-mode", Kind::Bool, "yes", Protected;
+    protected_mode: bool = "protected-mode", Kind::Bool, "yes";
     /// The password; empty for none.
     requirepass: String = "requirepass", Kind::Optional, "", Secret;
     /// How many clients may be connected.

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
 use crate::io::listen::Stream;
-use crate::resp::request::{Args, Input, Parser, Request};
+use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
 /// Bytes that one client is sent in one turn before others have theirs.
 const SEND_QUOTA: usize = 1 << 20;
+/// Reads for the sake of a clean close; whoever sends more than these take is reset.
+const DRAINS_MAX: usize = 64;
 /// Pieces of one writev(2).
 const SLICES_MAX: usize = 64;
 
@@ -23,16 +25,23 @@ pub struct Client {
     pub waiting: VecDeque<Request>,
     /// The session's token.
     pub session: usize,
+    /// The session's number: tokens are used again, numbers are not.
+    pub id: u64,
     /// The kernel may have bytes for us.
     pub readable: bool,
     /// The kernel may take bytes from us.
     pub writable: bool,
+    /// The kernel has told that the end of what the peer sends is in sight: no further event will, so that a short
+    /// read does not mean drained.
+    pub ending: bool,
     /// The peer sends no more.
     pub ended: bool,
     /// It stands in the list of clients to serve.
     pub queued: bool,
     /// It stands in the list of clients to send to.
     pub sending: bool,
+    /// It stands in the list of clients whose output waits for the log.
+    pub held: bool,
     /// A command of it waits for something; nothing further is run.
     pub blocked: bool,
 }
@@ -65,22 +74,26 @@ pub enum Sent {
 
 impl Client {
     /// A fresh connection.
-    pub fn new(stream: Stream, session: usize) -> Client {
+    pub fn new(stream: Stream, session: usize, id: u64) -> Client {
         Client {
             stream,
             parser: Parser::default(),
             waiting: VecDeque::new(),
             session,
+            id,
             readable: false,
             writable: true,
+            ending: false,
             ended: false,
             queued: false,
             sending: false,
+            held: false,
             blocked: false,
         }
     }
 
-    /// Reads once. A short read means drained: the next bytes bring their own event.
+    /// Reads once. A short read means drained: the next bytes bring their own event. Only the end brings none if it
+    /// came together with the last bytes.
     pub fn receive(&mut self, input: &mut Input) -> Received {
         let space = self.parser.space(input);
         let room = space.len();
@@ -100,7 +113,7 @@ impl Client {
                 Received::End
             }
             Ok(count) => {
-                self.readable = count == room;
+                self.readable = count == room || self.ending;
                 self.parser.filled(input, count);
                 Received::Bytes(count)
             }
@@ -112,9 +125,24 @@ impl Client {
         }
     }
 
-    /// Puts a request aside until what the client waits for has come.
-    pub fn put_aside(&mut self, args: Args<'_>) {
-        self.waiting.push_back(Request::from(args));
+    /// Whether there may be bytes to read or requests to run.
+    pub fn has_more(&self) -> bool {
+        self.readable || self.parser.has_backlog() || !self.waiting.is_empty()
+    }
+
+    /// Drops what the peer has sent already: a connection that is closed with bytes unread is reset, and the reset
+    /// may overtake the last reply.
+    pub fn drain(&mut self) {
+        let mut bytes = [0; 16 << 10];
+        for _ in 0..DRAINS_MAX {
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(&mut bytes),
+                Stream::Unix(stream) => stream.read(&mut bytes),
+            };
+            if read.is_err() || read.is_ok_and(|count| count < bytes.len()) {
+                return;
+            }
+        }
     }
 
     /// Sends what may go: up to `synced` of the log, up to the quota.

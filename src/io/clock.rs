@@ -38,6 +38,11 @@ pub fn date_now() -> UnixMs {
     UnixMs(micros_now() / 1000)
 }
 
+/// This moment, for whoever has no [`Clock`] at hand and wants to know how long something takes.
+pub fn moment() -> Instant {
+    Instant::now()
+}
+
 fn micros_now() -> i64 {
     // A clock before 1970 counts as 1970.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)

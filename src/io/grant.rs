@@ -12,10 +12,11 @@ use crate::config::Settings;
 use crate::engine::snapshot::write_snapshot;
 use crate::io::aof::reader::read_file;
 use crate::io::host::{Host, Waiting, Wish};
+use crate::io::listen;
 use crate::io::load::{Quietly, Replay};
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
-use crate::state::session::Closing;
+use crate::state::session::{Closing, ReplyMode};
 
 impl Host {
     /// Carries out what the last command asks for.
@@ -95,10 +96,16 @@ impl Host {
     fn apply_setting(&mut self, name: &str, before: &Settings) -> Result<(), String> {
         let now_ms = self.clock.mono_ms();
         match name {
+            "appendonly" if self.engine.state.persistence.loading.is_some() => {
+                Err("the append only file is being loaded".to_owned())
+            }
             "appendonly" if self.engine.state.settings.appendonly => {
                 self.store.switch_on(&mut self.engine, now_ms).map_err(|error| error.to_string())
             }
-            "appendonly" => self.store.switch_off(&mut self.engine).map_err(|error| error.to_string()),
+            "appendonly" => {
+                self.store.switch_off(&mut self.engine);
+                Ok(())
+            }
             "appendfsync" => {
                 let policy = self.engine.state.settings.appendfsync;
                 self.store.set_policy(policy, &mut self.engine.state);
@@ -108,7 +115,7 @@ impl Host {
                 logger::set_level(self.engine.state.settings.loglevel);
                 Ok(())
             }
-            "port" | "bind" => self.try_listeners(before),
+            "port" | "bind" => self.reopen_listeners(before),
             "maxclients" => {
                 let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
                 if sys::raise_open_files(wanted) < wanted {
@@ -119,6 +126,10 @@ impl Host {
                     );
                 }
                 Ok(())
+            }
+            // The files would stay where they are, and the next start would not find them.
+            "dir" if self.store.is_on() => {
+                Err("the append only file is on, and lies in this directory".to_owned())
             }
             "dir" => {
                 std::env::set_current_dir(&self.engine.state.settings.dir)
@@ -132,15 +143,20 @@ impl Host {
         }
     }
 
-    /// Whether the listeners of the new settings can be opened; the loop opens them on its next tick.
-    fn try_listeners(&mut self, before: &Settings) -> Result<(), String> {
+    /// Opens the listeners of the new settings; the loop watches them from its next turn on.
+    fn reopen_listeners(&mut self, before: &Settings) -> Result<(), String> {
         let settings = &self.engine.state.settings;
-        if settings.port != before.port && settings.port != 0 {
-            crate::io::listen::open_tcp(settings)
-                .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())?;
-        }
+        let reopened = listen::reopen_tcp(&mut self.listeners, settings, before);
         self.relisten = true;
-        Ok(())
+        reopened.map_err(|why| {
+            log::warn!("{why}");
+            let cause = if settings.port != before.port {
+                "Unable to listen on this port. Check server logs."
+            } else {
+                "Failed to bind to specified addresses."
+            };
+            cause.to_owned()
+        })
     }
 
     /// `CONFIG REWRITE`: the file is replaced as a whole or not at all.
@@ -173,13 +189,21 @@ impl Host {
 
     /// `DEBUG RELOAD` and `DEBUG LOADAOF`.
     fn reload(&mut self, save: bool) -> io::Result<()> {
+        if self.engine.state.persistence.loading.is_some() {
+            return Err(io::Error::other("the append only file is being loaded"));
+        }
         self.store.flush(&mut self.engine.state)?;
         let dump = PathBuf::from(format!("temp-reload-{}.aof", std::process::id()));
         if save {
-            let mut file = fs::File::create(&dump)?;
-            write_snapshot(&self.engine, &mut file, |_| {})?;
-        } else if !self.store.is_on() {
-            return Err(io::Error::other("the append only file is off"));
+            let written =
+                fs::File::create(&dump).and_then(|mut file| write_snapshot(&self.engine, &mut file, |_| {}));
+            if let Err(error) = written {
+                // A part of the data is of no use to anybody.
+                fs::remove_file(&dump).ok();
+                return Err(error);
+            }
+        } else {
+            self.store.may_be_read_again()?;
         }
         // Without FLUSH the same: whatever is there is in the file too, and replaces itself.
         (0..self.engine.keys.databases().len()).for_each(|database| {
@@ -234,7 +258,7 @@ impl Host {
         reply.integer(0);
     }
 
-    /// Replies to the clients whose wait is over and returns their sessions.
+    /// Replies to the clients whose wait is over and returns their sessions, sorted.
     pub fn unblocked(&mut self) -> Vec<usize> {
         if self.waiting.is_empty() {
             return Vec::new();
@@ -249,6 +273,9 @@ impl Host {
         };
         let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
         for waiting in &over {
+            if self.engine.state.sessions[waiting.session].reply_mode == ReplyMode::Off {
+                continue;
+            }
             self.engine.enter(waiting.session);
             match waiting.wish {
                 Wish::Sync { batch, .. } => self.reply_synced(batch),
@@ -256,7 +283,9 @@ impl Host {
             }
             self.engine.leave(waiting.session);
         }
-        over.iter().map(|waiting| waiting.session).collect()
+        let mut sessions: Vec<usize> = over.iter().map(|waiting| waiting.session).collect();
+        sessions.sort_unstable();
+        sessions
     }
 
     /// `DEBUG RESTART` and `CRASH-AND-RECOVER`: the program is run again in place of this one.

@@ -7,8 +7,9 @@ use mio::Waker;
 use crate::base::memory;
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
-use crate::io::aof::store::Store;
+use crate::io::aof::store::{Sendable, Store};
 use crate::io::clock::Clock;
+use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::sys;
 use crate::resp::request::Args;
@@ -46,6 +47,17 @@ pub struct Waiting {
     pub until_ms: u64,
 }
 
+/// What becomes of a client after one of its requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Its next request may run.
+    Run,
+    /// Its next request runs when what this one waits for has come.
+    Wait,
+    /// It is to be closed: nothing runs any more.
+    Close,
+}
+
 /// The engine and everything it asks for.
 pub struct Host {
     /// The server proper.
@@ -54,7 +66,9 @@ pub struct Host {
     pub clock: Clock,
     /// The log.
     pub store: Store,
-    /// The listeners must be opened anew.
+    /// What clients connect to.
+    pub listeners: Vec<Listener>,
+    /// The TCP listeners are new, and nobody watches them yet.
     pub relisten: bool,
     /// Clients that wait.
     pub waiting: Vec<Waiting>,
@@ -99,6 +113,7 @@ impl Host {
             engine,
             clock,
             store,
+            listeners: Vec::new(),
             relisten: false,
             waiting: Vec::new(),
             exit: None,
@@ -141,11 +156,11 @@ impl Host {
         self.engine.state.sessions[session].active_ms = now;
     }
 
-    /// Runs one request, counts it, and grants what it asks for. Returns whether the client's next request may
-    /// run.
+    /// Runs one request, counts it, and grants what it asks for.
     #[inline]
-    pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> bool {
+    pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> Next {
         self.engine.run(session, args, prepared);
+        let waiting_before = self.waiting.len();
         if self.engine.state.ask.is_some() {
             self.grant(session);
         }
@@ -153,13 +168,21 @@ impl Host {
         let nanos = self.clock.nanos_between(self.last_ticks, now);
         self.last_ticks = now;
         self.engine.account(session, args, prepared, nanos);
-        self.engine.state.sessions[session].closing == Closing::No && !self.is_blocked(session)
+        if waiting_before < self.waiting.len() {
+            Next::Wait
+        } else if self.engine.state.sessions[session].closing != Closing::No {
+            Next::Close
+        } else {
+            Next::Run
+        }
     }
 
-    /// Whether the client waits for something.
-    #[inline]
-    pub fn is_blocked(&self, session: usize) -> bool {
-        !self.waiting.is_empty() && self.waiting.iter().any(|waiting| waiting.session == session)
+    /// Whether a client waits for what may never come.
+    pub fn waits_for_ever(&self, session: usize) -> bool {
+        let endless = |waiting: &Waiting| {
+            waiting.until_ms == u64::MAX && !matches!(waiting.wish, Wish::Sync { replicas: 0, .. })
+        };
+        self.waiting.iter().any(|waiting| waiting.session == session && endless(waiting))
     }
 
     /// Step 4 of the turn.
@@ -174,8 +197,8 @@ impl Host {
         self.store.synced(&mut self.engine, now);
     }
 
-    /// The last batch whose replies may go out.
-    pub fn sendable_batch(&self) -> u64 {
+    /// Which replies may go out.
+    pub fn sendable(&self) -> Sendable {
         self.store.sendable(&self.engine.state)
     }
 
@@ -196,20 +219,23 @@ impl Host {
         self.shut_down(false);
     }
 
-    /// Stops gracefully: everything is written and synced. With `force` also if that fails.
+    /// Stops gracefully: everything is written and synced. If that fails the server stops all the same when it is
+    /// forced or a signal told it to, with another exit code; the replies of what was not written were never sent.
     ///
     /// Returns whether the server will stop.
     pub fn shut_down(&mut self, force: bool) -> bool {
         log::warn!("User requested shutdown...");
-        self.store.end_child();
-        if let Err(error) = self.store.flush(&mut self.engine.state) {
-            log::error!("Error trying to write the log, can't exit: {error}");
+        let flushed = self.store.flush(&mut self.engine.state);
+        if let Err(error) = &flushed {
             if !force && self.stops == 0 {
+                log::error!("Error trying to write the log, can't exit: {error}");
                 return false;
             }
+            log::error!("Error trying to write the log, exiting without: {error}");
         }
+        self.store.end_child();
         log::warn!("kvick is now ready to exit, bye bye...");
-        self.exit = Some(0);
+        self.exit = Some(i32::from(flushed.is_err()));
         true
     }
 
@@ -242,9 +268,10 @@ impl Host {
     pub fn background(&mut self, micros_max: u64) -> bool {
         let start = self.clock.mono_micros();
         let mut more = true;
-        // A table that was sized for what is being loaded would shrink again.
+        // While data is loaded, a table that was sized for it would shrink again, and what the log says of a key
+        // may end in a later deadline.
         let loading = self.engine.state.persistence.loading.is_some();
-        let mut expiring = !self.engine.state.debug.pause_cron;
+        let mut expiring = !self.engine.state.debug.pause_cron && !loading;
         while more && self.clock.mono_micros() - start < micros_max {
             more = false;
             for _ in 0..STEPS_PER_LOOK {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +19,36 @@ pub enum Listener {
     /// An address and port.
     Tcp(TcpListener),
     /// A path.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, UnixPlace),
+}
+
+/// Where a unix socket lies, and which file that was when we made it.
+#[derive(Debug)]
+pub struct UnixPlace {
+    path: PathBuf,
+    /// Device and number of the file.
+    file: (u64, u64),
+}
+
+impl UnixPlace {
+    /// Deletes the socket, unless somebody has put another file in its place.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel reports; a socket that is gone is none.
+    pub fn remove(&self) -> io::Result<()> {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == self.file => std::fs::remove_file(&self.path),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// A client's connection.
@@ -79,9 +108,9 @@ impl Listener {
                 let local = peer.ip().to_canonical().is_loopback();
                 Ok(Accepted { stream: Stream::Tcp(stream), addr: plain(peer), laddr, local })
             }
-            Listener::Unix(listener, path) => {
+            Listener::Unix(listener, place) => {
                 let (stream, _) = listener.accept()?;
-                let addr = format!("{}:0", path.display());
+                let addr = format!("{}:0", place.path.display());
                 Ok(Accepted { stream: Stream::Unix(stream), addr: addr.clone(), laddr: addr, local: true })
             }
         }
@@ -112,16 +141,36 @@ pub fn describe(settings: &Settings) -> Vec<(String, u16, Vec<String>)> {
 /// The text for the log: which address, and why. An address with `-` before it may be missing.
 pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    if settings.port != 0 {
-        listeners.extend(open_tcp(settings)?.into_iter().map(Listener::Tcp));
-    }
+    listeners.extend(open_tcp(settings)?.into_iter().map(Listener::Tcp));
     if !settings.unixsocket.is_empty() {
         let path = Path::new(&settings.unixsocket);
         let listener = open_unix(path, settings)
             .map_err(|error| format!("Failed opening Unix socket: bind: {}", sys::reason(&error)))?;
-        listeners.push(Listener::Unix(listener, path.to_path_buf()));
+        listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// Opens the TCP listeners of new settings in place of those of the settings before, which are there again if that
+/// fails. An address that stays is closed for a moment: the same port on another address may exclude it.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub fn reopen_tcp(
+    listeners: &mut Vec<Listener>,
+    settings: &Settings,
+    before: &Settings,
+) -> Result<(), String> {
+    listeners.retain(|listener| matches!(listener, Listener::Unix(..)));
+    let opened = open_tcp(settings);
+    let failure = opened.as_ref().err().cloned();
+    let tcp = opened.or_else(|_| open_tcp(before)).unwrap_or_else(|why| {
+        log::error!("The listeners there were could not be opened again: {why}");
+        Vec::new()
+    });
+    listeners.extend(tcp.into_iter().map(Listener::Tcp));
+    failure.map_or(Ok(()), Err)
 }
 
 /// Opens the TCP listeners that the settings name.
@@ -129,8 +178,11 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
 /// # Errors
 ///
 /// As [`open_all`].
-pub fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
+    if settings.port == 0 {
+        return Ok(listeners);
+    }
     for word in &settings.bind {
         let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
         for addr in resolve(address, settings.port).map_err(|why| warn_bind(address, settings.port, &why))? {
@@ -182,25 +234,30 @@ fn open_one(addr: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {
 }
 
 /// The permissions are on the socket before anyone can reach it: it is bound under a mask that allows nobody.
-fn open_unix(path: &Path, settings: &Settings) -> io::Result<UnixListener> {
-    if let Err(error) = std::fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+/// Without permissions of its own it has what the mask of the process leaves. A socket that another run has left
+/// is replaced; a file of another kind is not ours to delete.
+fn open_unix(path: &Path, settings: &Settings) -> io::Result<Listener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let mode = settings.unixsocketperm.0;
-    let before = sys::set_umask(if mode == 0 { 0o022 } else { 0o777 });
+    let before = (mode != 0).then(|| sys::set_umask(0o777));
     let bound = (|| {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(path)?)?;
         Ok::<Socket, io::Error>(socket)
     })();
-    sys::set_umask(before);
+    before.map(sys::set_umask);
     let socket = bound?;
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     socket.listen(settings.tcp_backlog.try_into().unwrap_or(i32::MAX))?;
-    Ok(UnixListener::from_std(socket.into()))
+    let made = std::fs::symlink_metadata(path)?;
+    let place = UnixPlace { path: path.to_path_buf(), file: (made.dev(), made.ino()) };
+    Ok(Listener::Unix(UnixListener::from_std(socket.into()), place))
 }

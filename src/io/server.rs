@@ -9,12 +9,16 @@
 //! while there may be more. Nothing is written to a socket before the log has been written, so a group of
 //! commands costs one write of the log and no client is torn down in the middle of a turn.
 
+mod connect;
+mod send;
+
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
@@ -24,70 +28,63 @@ use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::io::aof::reader::{self, Sink};
 use crate::io::aof::record::Request;
-use crate::io::client::{Client, Received, Sent};
+use crate::io::aof::store::Sendable;
+use crate::io::client::{Client, Received};
 use crate::io::clock::Clock;
-use crate::io::host::Host;
-use crate::io::listen::{self, Accepted, Listener, Stream};
+use crate::io::host::{Host, Next};
 use crate::io::load::Replay;
 use crate::io::sys;
 use crate::resp::request::{Batch, Input, Limits};
 use crate::state::server::Loading;
-use crate::state::session::{Closing, Session};
+use crate::state::session::Closing;
 
 /// Requests that are parsed ahead, so that their keys can be fetched into the cache together.
 const BATCH_REQUESTS_MAX: usize = 64;
 /// Requests that one client may run in one turn.
 const TURN_REQUESTS_MAX: usize = 1024;
-/// Connections accepted in one turn from one listener.
-const ACCEPTS_PER_TURN: usize = 256;
 /// Size of the buffer that all clients are read into.
 const INPUT_SIZE: usize = 64 << 10;
 /// Milliseconds between two ticks.
 const TICK_MS: u64 = 100;
 /// Microseconds that background work may take in one turn while clients may be waiting.
 const BACKGROUND_MICROS: u64 = 500;
-/// Buffers kept for clients that will have output.
-const SPARE_BUFFERS_MAX: usize = 64;
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const FIRST_LISTENER: usize = 2;
-const FIRST_CLIENT: usize = 1 << 16;
+const LISTENERS: Token = Token(2);
+const FIRST_CLIENT: usize = 3;
 
-const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
-const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no \
-    password is set for the default user. In this mode connections are only accepted from the loopback interface. \
-    If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just \
-    disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by \
-    connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly \
-    accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you \
-    can just disable the protected mode by editing the Redis configuration file, and setting the protected mode \
-    option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart \
-    it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You \
-    only need to do one of the above things in order for the server to start accepting connections from the \
-    outside.\r\n";
+/// A client in one of the lists. It may be gone when its turn comes, and its token another's.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    token: usize,
+    id: u64,
+}
 
 /// The server.
 pub struct Server {
     host: Host,
     poll: Poll,
-    listeners: Vec<Listener>,
     signals: OwnedFd,
     clients: Slab<Client>,
     input: Input,
     batch: Batch,
     prepared: Vec<Prepared>,
     /// Clients that may have bytes or requests.
-    ready: VecDeque<usize>,
+    ready: VecDeque<Ticket>,
     /// Clients that have output which may go.
-    sending: Vec<usize>,
-    /// Clients whose output waits for the log to be synced.
-    held: Vec<usize>,
+    sending: Vec<Ticket>,
+    /// Clients whose output waits for the log.
+    held: Vec<Ticket>,
+    /// Which replies could go out when the held ones were last looked at.
+    sendable: Sendable,
     spare: Vec<Vec<u8>>,
     next_tick_ms: u64,
     ticks: u64,
     /// Background work was left over.
     behind: bool,
+    /// Connections may be waiting.
+    acceptable: bool,
     /// accept(2) failed for want of descriptors or memory: try again on the tick.
     accept_again: bool,
 }
@@ -113,7 +110,6 @@ impl Server {
         let mut server = Server {
             host,
             poll,
-            listeners: Vec::new(),
             signals,
             clients: Slab::new(),
             input: Input::new(INPUT_SIZE),
@@ -122,30 +118,16 @@ impl Server {
             ready: VecDeque::new(),
             sending: Vec::new(),
             held: Vec::new(),
+            sendable: Sendable::default(),
             spare: Vec::new(),
             next_tick_ms: 0,
             ticks: 0,
             behind: false,
+            acceptable: true,
             accept_again: false,
         };
         server.listen()?;
         Ok(server)
-    }
-
-    /// Opens the listeners that the settings name, in place of those there were.
-    fn listen(&mut self) -> Result<(), String> {
-        self.listeners.clear();
-        self.listeners = listen::open_all(&self.host.engine.state.settings)?;
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            let token = Token(FIRST_LISTENER + index);
-            let registered = match listener {
-                Listener::Tcp(tcp) => self.poll.registry().register(tcp, token, Interest::READABLE),
-                Listener::Unix(unix, _) => self.poll.registry().register(unix, token, Interest::READABLE),
-            };
-            registered.map_err(|error| format!("Failed to watch a listener: {error}"))?;
-        }
-        self.host.engine.state.process.listeners = listen::describe(&self.host.engine.state.settings);
-        Ok(())
     }
 
     /// Loads the data, then serves until told to stop. Returns the exit code.
@@ -165,7 +147,7 @@ impl Server {
             self.turn(&mut events);
         }
         // What was synced on the way out may be told.
-        self.sending.append(&mut self.held);
+        self.release_held();
         self.send_all();
         self.remove_unix_sockets();
         let code = self.host.exit_code().unwrap_or(0);
@@ -177,6 +159,12 @@ impl Server {
     /// Loads the log; clients that connect meanwhile hear `-LOADING`.
     fn load(&mut self, events: &mut Events) -> io::Result<()> {
         let total = self.host.store.find()?;
+        let dump = &self.host.engine.state.settings.dbfilename;
+        if total == 0 && std::path::Path::new(dump).exists() {
+            log::warn!(
+                "There is no log, but a dump, {dump}, which cannot be read: starting without its data"
+            );
+        }
         self.host.begin_turn();
         let now = self.host.engine.now();
         let start_ms = self.host.clock.mono_ms();
@@ -200,36 +188,48 @@ impl Server {
         Ok(())
     }
 
-    fn remove_unix_sockets(&self) {
-        for listener in &self.listeners {
-            if let Listener::Unix(_, path) = listener
-                && let Err(error) = std::fs::remove_file(path)
-            {
-                log::warn!("Could not remove the unix socket {}: {error}", path.display());
-            }
-        }
-    }
-
     fn turn(&mut self, events: &mut Events) {
         self.wait(events);
         self.host.begin_turn();
         self.collect(events);
+        if self.acceptable {
+            self.accept();
+        }
         for _ in 0..self.ready.len() {
-            if let Some(token) = self.ready.pop_front() {
-                self.serve(token);
+            // Nothing runs behind a SHUTDOWN, which has written and synced everything before.
+            if self.host.exit_code().is_some() {
+                break;
+            }
+            if let Some(ticket) = self.ready.pop_front() {
+                self.serve(ticket);
             }
         }
         self.tick();
+        self.watch_new_listeners();
         self.host.write_log();
+        if self.host.sendable() != self.sendable {
+            self.release_held();
+        }
         self.close_marked();
         self.send_all();
         self.background();
         self.host.end_turn();
     }
 
+    /// `CONFIG SET port` or `bind` has replaced the listeners.
+    fn watch_new_listeners(&mut self) {
+        if std::mem::take(&mut self.host.relisten) {
+            self.acceptable = true;
+            if let Err(error) = self.watch_tcp_listeners() {
+                log::error!("{error}");
+            }
+        }
+    }
+
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
-        let idle = self.ready.is_empty() && self.sending.is_empty() && !self.behind && !loading;
+        let work = self.behind || self.acceptable || loading;
+        let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
         let until_tick = self.next_tick_ms.saturating_sub(self.host.clock.mono_ms());
         let timeout = if idle { Duration::from_millis(until_tick) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
@@ -244,114 +244,69 @@ impl Server {
             match event.token() {
                 WAKER => {
                     self.host.synced();
-                    self.sending.append(&mut self.held);
+                    self.end_waits();
                 }
                 SIGNALS => {
                     while let Some(signal) = sys::next_signal(self.signals.as_raw_fd()) {
                         self.host.signal(signal);
                     }
                 }
-                Token(token) if token < FIRST_CLIENT => self.accept(token - FIRST_LISTENER),
-                Token(token) => {
-                    let token = token - FIRST_CLIENT;
-                    let Some(client) = self.clients.get_mut(token) else { continue };
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        client.readable = true;
-                        self.mark_ready(token);
-                    }
-                    if event.is_writable() {
-                        self.mark_writable(token);
-                    }
-                }
+                LISTENERS => self.acceptable = true,
+                Token(token) => self.note_event(token - FIRST_CLIENT, event),
             }
         }
+    }
+
+    fn note_event(&mut self, token: usize, event: &Event) {
+        let Some(client) = self.clients.get_mut(token) else { return };
+        let ending = event.is_read_closed() || event.is_error();
+        client.ending |= ending;
+        if ending && client.blocked && self.host.waits_for_ever(client.session) {
+            self.close(token);
+            return;
+        }
+        if event.is_readable() || ending {
+            client.readable = true;
+            self.mark_ready(token);
+        }
+        if event.is_writable() {
+            self.mark_writable(token);
+        }
+    }
+
+    /// The client of a ticket, unless it is gone.
+    fn client(&mut self, ticket: Ticket) -> Option<&mut Client> {
+        self.clients.get_mut(ticket.token).filter(|client| client.id == ticket.id)
     }
 
     fn mark_ready(&mut self, token: usize) {
         let client = &mut self.clients[token];
         if !client.queued {
             client.queued = true;
-            self.ready.push_back(token);
+            self.ready.push_back(Ticket { token, id: client.id });
         }
     }
 
     fn mark_writable(&mut self, token: usize) {
         let client = &mut self.clients[token];
         client.writable = true;
-        if !client.sending && !self.host.engine.state.sessions[client.session].output.is_empty() {
+        if !self.host.engine.state.sessions[client.session].output.is_empty() {
+            self.mark_sending(token);
+        }
+    }
+
+    fn mark_sending(&mut self, token: usize) {
+        let client = &mut self.clients[token];
+        if !client.sending {
             client.sending = true;
-            self.sending.push(token);
-        }
-    }
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = self.listeners.get(index) else { return };
-            match listener.accept(self.host.engine.state.settings.tcp_keepalive) {
-                Ok(accepted) => self.admit(accepted),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    log::warn!("Error accepting a client connection: {error}");
-                    self.accept_again = true;
-                    return;
-                }
-            }
-        }
-        // More may wait, of which no further event will tell.
-        self.accept_again = true;
-        self.behind = true;
-    }
-
-    /// Takes a connection in, or says why not.
-    fn admit(&mut self, accepted: Accepted) {
-        let Accepted { mut stream, addr, laddr, local } = accepted;
-        let state = &mut self.host.engine.state;
-        let refusal = if state.settings.maxclients as usize <= self.clients.len() {
-            state.stats.rejected_connections += 1;
-            Some(TOO_MANY_CLIENTS)
-        } else if state.settings.protected_mode && state.settings.requirepass.is_empty() && !local {
-            state.stats.rejected_connections += 1;
-            Some(PROTECTED)
-        } else {
-            None
-        };
-        if let Some(text) = refusal {
-            // A peer that does not take the reason does not get it.
-            match &mut stream {
-                Stream::Tcp(stream) => stream.write(text).ok(),
-                Stream::Unix(stream) => stream.write(text).ok(),
-            };
-            return;
-        }
-        state.stats.connections_received += 1;
-        let now = self.host.engine.state.process.mono_ms;
-        let session = Session {
-            addr,
-            laddr,
-            unix: matches!(stream, Stream::Unix(_)),
-            fd: stream.fd(),
-            created_ms: now,
-            active_ms: now,
-            ..Session::default()
-        };
-        let session = self.host.engine.open_session(session);
-        let token = self.clients.insert(Client::new(stream, session));
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let watched = match &mut self.clients[token].stream {
-            Stream::Tcp(stream) => self.poll.registry().register(stream, Token(FIRST_CLIENT + token), both),
-            Stream::Unix(stream) => self.poll.registry().register(stream, Token(FIRST_CLIENT + token), both),
-        };
-        if let Err(error) = watched {
-            log::warn!("Could not watch a client: {error}");
-            self.close(token);
+            self.sending.push(Ticket { token, id: client.id });
         }
     }
 
     /// One client's part of a turn: one read and a quota of requests.
-    fn serve(&mut self, token: usize) {
-        let Some(client) = self.clients.get_mut(token) else { return };
+    fn serve(&mut self, ticket: Ticket) {
+        let Ticket { token, id } = ticket;
+        let Some(client) = self.clients.get_mut(token).filter(|client| client.id == id) else { return };
         client.queued = false;
         if client.blocked {
             return;
@@ -395,124 +350,25 @@ impl Server {
         }
         if broken {
             self.close(token);
-            return;
+        } else {
+            self.after_serving(token);
         }
-        self.after_serving(token);
     }
 
     /// Marks the client for what comes next.
     fn after_serving(&mut self, token: usize) {
-        let client = &mut self.clients[token];
+        let client = &self.clients[token];
         let session = &self.host.engine.state.sessions[client.session];
-        let more = client.readable || client.parser.has_backlog() || !client.waiting.is_empty();
-        if !session.output.is_empty() && !client.sending {
-            client.sending = true;
-            self.sending.push(token);
-        } else if session.output.is_empty() && (client.ended && !more && !client.blocked) {
+        let (more, closing) = (client.has_more(), session.closing != Closing::No);
+        if !session.output.is_empty() {
+            self.mark_sending(token);
+        } else if closing || client.ended && !more && !client.blocked {
             self.close(token);
             return;
         }
-        if more && !client.blocked && session.closing == Closing::No {
+        if more && !self.clients[token].blocked && !closing {
             self.mark_ready(token);
         }
-    }
-
-    fn send_all(&mut self) {
-        for token in std::mem::take(&mut self.sending) {
-            self.send(token);
-        }
-    }
-
-    fn send(&mut self, token: usize) {
-        let Some(client) = self.clients.get_mut(token) else { return };
-        client.sending = false;
-        let synced = self.host.sendable_batch();
-        let session = &mut self.host.engine.state.sessions[client.session];
-        if !client.writable {
-            self.check_output_limit(token);
-            return;
-        }
-        let before = session.output_bytes;
-        let sent = client.send(session, synced);
-        self.host.engine.state.stats.net_output_bytes += session.output_bytes - before;
-        self.host.engine.state.stats.writes_processed += 1;
-        match sent {
-            Sent::Broken => self.close(token),
-            Sent::Blocked => self.check_output_limit(token),
-            Sent::Quota => {
-                client.sending = true;
-                self.sending.push(token);
-                self.check_output_limit(token);
-            }
-            Sent::All if session.output.is_empty() => {
-                session.over_soft_limit_since_ms = None;
-                if self.spare.len() < SPARE_BUFFERS_MAX {
-                    self.spare.push(session.output.recycle());
-                } else {
-                    session.output = Default::default();
-                }
-                let idle = !client.readable && !client.parser.has_backlog() && client.waiting.is_empty();
-                if session.closing != Closing::No || (client.ended && idle && !client.blocked) {
-                    self.close(token);
-                }
-            }
-            Sent::All => self.held.push(token),
-        }
-    }
-
-    /// Closes a client whose output is over a limit.
-    fn check_output_limit(&mut self, token: usize) {
-        let client = &self.clients[token];
-        let state = &mut self.host.engine.state;
-        let session = &mut state.sessions[client.session];
-        let limit = state.settings.client_output_buffer_limit.normal;
-        let pending = session.output.len() as u64;
-        let over_hard = 0 < limit.hard && limit.hard <= pending;
-        let over_soft = 0 < limit.soft && limit.soft <= pending;
-        let now = state.process.mono_ms;
-        if over_soft {
-            session.over_soft_limit_since_ms.get_or_insert(now);
-        } else {
-            session.over_soft_limit_since_ms = None;
-        }
-        let too_long = session
-            .over_soft_limit_since_ms
-            .is_some_and(|since| limit.soft_seconds * 1000 < now.saturating_sub(since));
-        if over_hard || too_long {
-            log::warn!("Client id={} closed for overcoming of output buffer limits.", session.id);
-            state.stats.output_buffer_limit_disconnections += 1;
-            self.close(token);
-        }
-    }
-
-    /// Closes the clients that a command has marked.
-    fn close_marked(&mut self) {
-        if !std::mem::take(&mut self.host.engine.state.sessions_marked) {
-            return;
-        }
-        let marked: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| {
-                let session = &self.host.engine.state.sessions[client.session];
-                session.closing == Closing::Now
-                    || (session.closing == Closing::AfterReply && session.output.is_empty())
-            })
-            .map(|(token, _)| token)
-            .collect();
-        for token in marked {
-            self.close(token);
-        }
-    }
-
-    fn close(&mut self, token: usize) {
-        let mut client = self.clients.remove(token);
-        // The descriptor is closed in any case, which also ends the watching.
-        match &mut client.stream {
-            Stream::Tcp(stream) => self.poll.registry().deregister(stream).ok(),
-            Stream::Unix(stream) => self.poll.registry().deregister(stream).ok(),
-        };
-        self.host.engine.close_session(client.session);
     }
 
     fn tick(&mut self) {
@@ -525,50 +381,27 @@ impl Server {
         self.ticks += 1;
         self.host.tick();
         self.behind = true;
-        if std::mem::take(&mut self.accept_again) {
-            (0..self.listeners.len()).for_each(|index| self.accept(index));
-        }
+        self.acceptable |= std::mem::take(&mut self.accept_again);
         if self.ticks.is_multiple_of(10) {
             self.close_idle(now);
         }
-        if std::mem::take(&mut self.host.relisten)
-            && let Err(error) = self.listen()
-        {
-            log::warn!("{error}");
-        }
-        for token in self.host.unblocked() {
-            self.unblock(token);
-        }
+        self.end_waits();
     }
 
-    fn unblock(&mut self, session: usize) {
-        let found = self.clients.iter().find(|(_, client)| client.session == session).map(|(token, _)| token);
-        if let Some(token) = found {
+    /// Goes on with the clients for whose wait this was the end.
+    fn end_waits(&mut self) {
+        let sessions = self.host.unblocked();
+        if sessions.is_empty() {
+            return;
+        }
+        let is_over = |client: &Client| client.blocked && sessions.binary_search(&client.session).is_ok();
+        let over: Vec<usize> =
+            self.clients.iter().filter(|(_, client)| is_over(client)).map(|(token, _)| token).collect();
+        for token in over {
             self.clients[token].blocked = false;
-            self.after_serving(token);
+            // What it sent while it waited may lie in the kernel.
             self.mark_ready(token);
-        }
-    }
-
-    /// Closes clients that have been idle for longer than `timeout`, and those that have kept too much output.
-    fn close_idle(&mut self, now: u64) {
-        let timeout_ms = u64::from(self.host.engine.state.settings.timeout) * 1000;
-        let state = &self.host.engine.state;
-        let (mut idle, mut slow) = (Vec::new(), Vec::new());
-        for (token, client) in &self.clients {
-            let session = &state.sessions[client.session];
-            if 0 < timeout_ms && !client.blocked && timeout_ms < now.saturating_sub(session.active_ms) {
-                idle.push(token);
-            } else if session.over_soft_limit_since_ms.is_some() {
-                slow.push(token);
-            }
-        }
-        for token in idle {
-            log::info!("Closing idle client");
-            self.close(token);
-        }
-        for token in slow {
-            self.check_output_limit(token);
+            self.after_serving(token);
         }
     }
 
@@ -630,8 +463,9 @@ fn run_requests(
     while let Some(request) = client.waiting.pop_front() {
         let args = request.args();
         let first = host.engine.prepare(token, args);
-        if !host.run(token, args, first) {
-            client.blocked = host.is_blocked(token);
+        let next = host.run(token, args, first);
+        client.blocked = next == Next::Wait;
+        if next != Next::Run {
             return;
         }
     }
@@ -646,12 +480,14 @@ fn run_requests(
         prepared.extend(parsed.iter().map(|args| engine.prepare(token, args)));
         prepared.iter().for_each(|request| engine.prefetch(token, *request));
         for (index, args) in parsed.iter().enumerate() {
-            if !host.run(token, args, prepared[index]) {
-                client.blocked = host.is_blocked(token);
-                if client.blocked {
+            match host.run(token, args, prepared[index]) {
+                Next::Run => {}
+                Next::Close => return,
+                Next::Wait => {
+                    client.blocked = true;
                     client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
+                    return;
                 }
-                return;
             }
         }
         if let Some(error) = parsed.error() {

@@ -106,6 +106,24 @@ pub fn reap(pid: i32) -> Option<Ended> {
     })
 }
 
+/// Claims a file or directory for this process, for as long as the descriptor or a copy of it is open; false if
+/// another process has it. A file system that knows no such claims grants it.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn claim(file: &impl AsRawFd) -> io::Result<bool> {
+    // SAFETY: no memory is involved.
+    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EWOULDBLOCK) => Ok(false),
+            Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => Ok(true),
+            _ => Err(error),
+        },
+    }
+}
+
 /// Sends a signal to a process.
 pub fn kill(pid: i32, signal: i32) {
     // SAFETY: no memory is involved; a process that is gone is no error here.

@@ -2,16 +2,16 @@
 //!
 //! It tells of its progress through a pipe: lines of two numbers, keys done and bytes copied on write.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::engine::Engine;
 use crate::engine::snapshot::write_snapshot;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::manifest::{Manifest, Place};
-use crate::io::{logger, proc, sys};
+use crate::io::{clock, logger, proc, sys};
 use crate::state::server::Persistence;
 
 /// Bytes of the base between two syncs, so that the last one is short.
@@ -69,17 +69,20 @@ pub enum Finished {
 }
 
 impl Child {
-    /// Forks. The child writes the data as it is now to a temporary file, does `work` with it and ends.
+    /// Forks. The child lets go of the claim to the directory, which is the parent's, writes the data as it is now
+    /// to a temporary file, does `work` with it and ends.
     ///
     /// # Errors
     ///
     /// There is no child.
-    pub fn start(engine: &mut Engine, work: &Work) -> io::Result<Child> {
+    pub fn start(engine: &mut Engine, work: &Work, claim: Option<&File>) -> io::Result<Child> {
         let (reports, writer) = io::pipe()?;
         sys::set_nonblocking(&reports)?;
-        let before = Instant::now();
+        let before = clock::moment();
         match sys::fork()? {
             None => {
+                // First: a parent that is killed now must not leave its claim behind.
+                claim.map(AsRawFd::as_raw_fd).into_iter().for_each(sys::close);
                 drop(reports);
                 sys::unblock_signals();
                 sys::die_with_parent();

@@ -22,12 +22,15 @@ use std::path::{Path, PathBuf};
 
 use super::fault;
 use super::words::{quote, split_words};
+use crate::io::sys;
 
 /// Bytes in a line, line end included, as in Redis.
 const LINE_BYTES_MAX: usize = 1024;
 
 /// Bytes in a manifest: enough for a hundred thousand files.
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// So many files beside the directory of the log are looked at for another log.
+const NEIGHBOURS_MAX: usize = 10_000;
 
 /// Where the log is and how its files are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,7 +316,8 @@ pub enum Found {
 
 /// Looks for the log; `old` is where a server without manifests would have it: `appendfilename` in `dir`.
 ///
-/// Errors: files of the log are there and the manifest is not, so that a new log would be begun beside the data;
+/// Errors: files of the log are there and the manifest is not, or there is another log, so that a new one would be
+/// begun beside the data;
 /// the manifest names a file that is not there, or one in the RDB format.
 pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
     let is_old_there = old.is_file();
@@ -327,7 +331,11 @@ pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
         }
         None => {
             refuse_orphans(place)?;
-            Ok(if is_old_there { Found::OldStyle(old.to_path_buf()) } else { Found::Nothing })
+            if is_old_there {
+                return Ok(Found::OldStyle(old.to_path_buf()));
+            }
+            refuse_neighbours(place)?;
+            Ok(Found::Nothing)
         }
     }
 }
@@ -407,6 +415,46 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses to begin an empty log beside one with data: more likely than a second log is a name that changed. Who
+/// does mean a second one creates its directory first; and a log that a running server has claimed is no mistake.
+fn refuse_neighbours(place: &Place) -> io::Result<()> {
+    let around = parent(&place.directory);
+    let mut folders = vec![place.directory.clone()];
+    if !place.directory.exists() {
+        folders.extend(names_in(around)?.iter().take(NEIGHBOURS_MAX).map(|name| around.join(name)));
+    }
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        // What may not be looked into is not ours.
+        let Ok(names) = names_in(folder) else { continue };
+        let manifests = names.iter().filter(|name| name.as_bytes().ends_with(b".manifest"));
+        let Some(found) = manifests.map(|name| folder.join(name)).find(|path| has_data(path, folder)) else {
+            continue;
+        };
+        // Our own directory has been claimed by us.
+        if *folder != place.directory
+            && !File::open(folder).and_then(|open| sys::claim(&open)).unwrap_or(false)
+        {
+            continue;
+        }
+        let text = format!(
+            "{} is the manifest of a log with data, and {} is not there: starting would begin an empty log beside \
+             it. Set appenddirname and appendfilename to the names of that log, or move it elsewhere, or create the \
+             directory of a new one",
+            found.display(),
+            place.manifest().display()
+        );
+        return Err(io::Error::new(ErrorKind::InvalidData, text));
+    }
+    Ok(())
+}
+
+/// Whether a file is the manifest of a log that holds something.
+fn has_data(path: &Path, folder: &Path) -> bool {
+    let manifest = File::open(path).and_then(|file| Manifest::read_open(file, path));
+    let is_full = |part: &Part| folder.join(&part.name).metadata().is_ok_and(|data| 0 < data.len());
+    manifest.is_ok_and(|manifest| manifest.parts().any(is_full))
 }
 
 /// The names in a directory, sorted; none if it is not there.

@@ -24,32 +24,48 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::batch;
-use crate::io::aof::child::{Child, Finished, Work};
+use crate::io::aof::child::{Child, Work};
 use crate::io::aof::damage::cut_tail;
+use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Loaded, Sink};
 use crate::io::aof::sync::Syncer;
+use crate::io::sys;
 use crate::state::State;
+
+mod rewrite;
 
 /// Milliseconds between two syncs under `everysec`.
 const SYNC_EVERY_MS: u64 = 1000;
 /// Milliseconds that a rewrite which failed is not tried again by itself; doubled with each failure.
 const RETRY_AFTER_MS: u64 = 60_000;
+/// The same after a sync that failed, when writes are refused until a rewrite succeeds.
+const HEAL_AFTER_MS: u64 = 1000;
 /// Doublings of the wait after failed rewrites.
 const RETRY_DOUBLINGS_MAX: u32 = 6;
+
+/// Which replies may go out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sendable {
+    /// Those that depend on no later batch than this one: under `appendfsync always` it is on disk.
+    pub synced: u64,
+    /// Those to clients that wrote into no later batch than this one: the file has it. Matters while the disk fails.
+    pub written: u64,
+}
 
 /// The log on disk.
 pub struct Store {
     place: Place,
     old_style: PathBuf,
     manifest: Manifest,
+    /// Claims the directory: two servers that write one log would each lose what the other wrote.
+    claim: Option<fs::File>,
     /// The file that is written to; `None` while the log is off.
     file: Option<AppendFile>,
     syncer: Syncer,
@@ -76,6 +92,8 @@ enum Rewrite {
 struct Running {
     child: Child,
     work: Work,
+    /// It was begun after a sync had failed, and none has failed since.
+    heals: bool,
 }
 
 impl Store {
@@ -89,6 +107,7 @@ impl Store {
             place: Place::new(&settings.appenddirname, &settings.appendfilename),
             old_style: PathBuf::from(&settings.appendfilename),
             manifest: Manifest::default(),
+            claim: None,
             file: None,
             syncer: Syncer::start(wake)?,
             policy: settings.appendfsync,
@@ -108,15 +127,41 @@ impl Store {
     ///
     /// The files on disk are not a log that can be loaded.
     pub fn find(&mut self) -> io::Result<u64> {
+        self.claim_directory()?;
         self.manifest = match manifest::find(&self.place, &self.old_style)? {
             Found::Nothing => return Ok(0),
             Found::Manifest(found) => found,
             Found::OldStyle(path) => {
                 log::info!("Taking the log {} into {}", path.display(), self.place.directory().display());
+                manifest::make_directory(&self.place)?;
+                self.claim_directory()?;
                 manifest::upgrade(&self.place, &path)?
             }
         };
         reader::total_bytes(&self.place, &self.manifest)
+    }
+
+    /// Claims the directory of the log, if it is there.
+    fn claim_directory(&mut self) -> io::Result<()> {
+        let directory = self.place.directory();
+        if self.claim.is_some() {
+            return Ok(());
+        }
+        let claim = match fs::File::open(directory) {
+            Ok(claim) => claim,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fault::on("open", directory)(error)),
+        };
+        if !sys::claim(&claim).map_err(fault::on("claim", directory))? {
+            let text = format!(
+                "another server is using the log in {}: stop it, or give this one a dir or an appenddirname of its \
+                 own",
+                std::path::absolute(directory)?.display()
+            );
+            return Err(io::Error::new(ErrorKind::ResourceBusy, text));
+        }
+        self.claim = Some(claim);
+        Ok(())
     }
 
     /// What there is to load, for [`reader::load`].
@@ -131,6 +176,7 @@ impl Store {
     /// The tail may not be cut off, or the disk fails.
     pub fn open(&mut self, settings: &Settings, loaded: Vec<Loaded>) -> io::Result<()> {
         manifest::make_directory(&self.place)?;
+        self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
         for loaded in loaded {
@@ -198,9 +244,18 @@ impl Store {
         }
     }
 
-    /// The last batch whose replies may go out.
-    pub fn sendable(&self, state: &State) -> u64 {
-        if state.gate.active { state.gate.synced() } else { u64::MAX }
+    /// Which replies may go out.
+    pub fn sendable(&self, state: &State) -> Sendable {
+        let gated = state.gate.active && !self.syncs_are_held_off(state);
+        Sendable {
+            synced: if gated { state.gate.synced() } else { u64::MAX },
+            written: if state.persistence.last_write_ok { u64::MAX } else { self.written },
+        }
+    }
+
+    /// `no-appendfsync-on-rewrite`: whoever sets it would rather not wait for the disk while a child keeps it busy.
+    fn syncs_are_held_off(&self, state: &State) -> bool {
+        state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_))
     }
 
     /// Step 4 of the turn: writes the records that were gathered, as one batch, and asks for a sync as the policy
@@ -255,10 +310,8 @@ impl Store {
             AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
             AppendFsync::No => false,
         };
-        let held_off =
-            state.settings.no_appendfsync_on_rewrite && matches!(self.rewrite, Rewrite::Running(_));
         let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
-        if wanted || due && !held_off {
+        if wanted || due && !self.syncs_are_held_off(state) {
             self.ask_for_sync(state, now_ms);
         }
     }
@@ -278,20 +331,22 @@ impl Store {
 
     /// The helper has finished a sync.
     pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
-        let result = self.syncer.state();
-        if result.busy {
-            return;
-        }
+        let Some(result) = self.syncer.finished() else { return };
         engine.state.persistence.pending_sync = false;
         engine.state.persistence.sync_since_ms = None;
         if let Some(errno) = result.failed {
             let error = io::Error::from_raw_os_error(errno);
             self.note_failure(&mut engine.state, &format!("sync: {error}"));
             self.sync_failed = true;
+            if let Rewrite::Running(running) = &mut self.rewrite {
+                running.heals = false;
+            }
             self.rewrite_now_if_idle(engine, now_ms);
             return;
         }
-        engine.state.gate.set_synced(result.done);
+        if !self.sync_failed {
+            engine.state.gate.set_synced(result.done);
+        }
         if let Some(file) = &mut self.file
             && result.done == self.asked.0
             && self.asked.1 <= file.offset()
@@ -300,7 +355,13 @@ impl Store {
             file.set_synced(Some(self.asked.1));
         }
         self.sync_if_due(&mut engine.state, now_ms);
-        if matches!(self.rewrite, Rewrite::Wanted) && !self.syncer.state().busy {
+        self.rewrite_if_wanted(engine, now_ms);
+    }
+
+    /// Starts the rewrite that waited until everything was synced.
+    fn rewrite_if_wanted(&mut self, engine: &mut Engine, now_ms: u64) {
+        let is_synced = self.asked.0 == self.written && !self.syncer.is_busy();
+        if matches!(self.rewrite, Rewrite::Wanted) && is_synced {
             self.rewrite_now_if_idle(engine, now_ms);
         }
     }
@@ -323,87 +384,9 @@ impl Store {
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
         self.rewrite_if_grown(engine, now_ms);
-        if matches!(self.rewrite, Rewrite::Wanted)
-            && self.asked.0 == self.written
-            && !self.syncer.state().busy
-        {
-            self.rewrite_now_if_idle(engine, now_ms);
-        }
+        self.rewrite_if_wanted(engine, now_ms);
         let persistence = &mut engine.state.persistence;
         persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted);
-    }
-
-    fn rewrite_if_grown(&mut self, engine: &mut Engine, now_ms: u64) {
-        let (settings, figures) = (&engine.state.settings, &engine.state.persistence);
-        let percentage = u64::from(settings.auto_aof_rewrite_percentage);
-        if percentage == 0
-            || !matches!(self.rewrite, Rewrite::None)
-            || figures.current_size < settings.auto_aof_rewrite_min_size
-            || now_ms < self.retry_at_ms
-        {
-            return;
-        }
-        let base = figures.base_size.max(1);
-        let growth = figures.current_size.saturating_sub(base).saturating_mul(100) / base;
-        if percentage <= growth {
-            log::info!("Starting automatic rewriting of AOF on {growth}% growth");
-            self.rewrite = Rewrite::Wanted;
-        }
-    }
-
-    /// `BGREWRITEAOF`. With the log off this writes a base that nobody will read, as Redis does: refused instead.
-    ///
-    /// # Errors
-    ///
-    /// The error reply.
-    pub fn ask_for_rewrite(&mut self, state: &mut State) -> Result<&'static str, &'static str> {
-        if !self.is_on() {
-            return Err("ERR BGREWRITEAOF needs the append only file: it is off (CONFIG SET appendonly yes)");
-        }
-        match self.rewrite {
-            Rewrite::Running(_) => Err("ERR Background append only file rewriting already in progress"),
-            Rewrite::Wanted => Ok("Background append only file rewriting scheduled"),
-            Rewrite::None => {
-                self.rewrite = Rewrite::Wanted;
-                state.persistence.rewrite_scheduled = true;
-                Ok("Background append only file rewriting started")
-            }
-        }
-    }
-
-    /// Begins a rewrite that was wanted, if everything is written; see the head of this file.
-    fn rewrite_now_if_idle(&mut self, engine: &mut Engine, now_ms: u64) {
-        if matches!(self.rewrite, Rewrite::Running(_)) {
-            return;
-        }
-        if !engine.state.log.pending().is_empty() && !self.sync_failed {
-            // The turn has gathered records already: after they are written.
-            self.rewrite = Rewrite::Wanted;
-            return;
-        }
-        if let Err(error) = self.start_rewrite(engine, now_ms) {
-            self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
-        }
-    }
-
-    fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
-        if let Some(file) = &self.file
-            && !self.sync_failed
-        {
-            file.sync_now()?;
-        }
-        let mut manifest = self.manifest.clone();
-        let part = manifest.add_increment(&self.place).clone();
-        let file = AppendFile::create(&self.place.path(&part.name))?;
-        manifest.commit(&self.place)?;
-        self.manifest = manifest;
-        engine.state.gate.set_synced(if self.sync_failed { 0 } else { self.written });
-        self.switch_to(file, &mut engine.state);
-        if self.sync_failed {
-            // All that the old file may have lost is in the snapshot, together with what waits to be written.
-            engine.state.log.pending_mut().clear();
-        }
-        self.fork(engine, now_ms, part.seq, None)
     }
 
     fn switch_to(&mut self, file: AppendFile, state: &mut State) {
@@ -415,99 +398,6 @@ impl Store {
             file.set_synced(Some(0));
         }
         state.log.forget_database();
-    }
-
-    fn fork(
-        &mut self,
-        engine: &mut Engine,
-        now_ms: u64,
-        first_kept: u64,
-        uncommitted: Option<PathBuf>,
-    ) -> io::Result<()> {
-        let (place, manifest) = self.files();
-        let work = Work { place, manifest, first_kept, uncommitted };
-        let child = Child::start(engine, &work)?;
-        engine.begin_snapshot();
-        let figures = &mut engine.state.persistence;
-        figures.rewrite_in_progress = true;
-        figures.rewrite_scheduled = false;
-        figures.rewrite_started_ms = now_ms;
-        log::info!("Background append only file rewriting started by pid {}", child.pid());
-        self.rewrite = Rewrite::Running(Running { child, work });
-        Ok(())
-    }
-
-    /// Looks how the child is doing, and finishes the rewrite when it has ended.
-    pub fn watch_child(&mut self, engine: &mut Engine, now_ms: u64) {
-        let Rewrite::Running(running) = &mut self.rewrite else { return };
-        let ended = running.child.watch(&mut engine.state.persistence);
-        let Some(finished) = ended else { return };
-        let Rewrite::Running(running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else { return };
-        engine.end_snapshot();
-        let figures = &mut engine.state.persistence;
-        figures.rewrite_in_progress = false;
-        figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
-        let temporary = running.child.path().to_path_buf();
-        // A child that was killed may have committed before; what is on disk decides.
-        let committed = self.take_up_manifest(&running);
-        match (committed, finished) {
-            (Ok(true), _) => self.rewrite_succeeded(&mut engine.state),
-            (committed, finished) => {
-                let why = match (committed, finished) {
-                    (Err(error), _) => error.to_string(),
-                    (_, Finished::Failed(why)) => why,
-                    (_, Finished::Done) => "its base is not in the manifest".to_owned(),
-                };
-                remove_leftover(&temporary);
-                if let Some(path) = &running.work.uncommitted {
-                    remove_leftover(path);
-                    self.file = None;
-                    self.begin(&mut engine.state);
-                    engine.state.settings.appendonly = false;
-                }
-                self.rewrite_failed(&mut engine.state, now_ms, &why);
-            }
-        }
-    }
-
-    /// Reads the manifest that a child may have committed. Returns whether it did.
-    fn take_up_manifest(&mut self, running: &Running) -> io::Result<bool> {
-        let base = running.work.manifest.next_base(&self.place);
-        match Manifest::read(&self.place)? {
-            Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
-                // Those that the child has deleted need not be named again.
-                manifest.history.retain(|part| self.place.path(&part.name).exists());
-                self.manifest = manifest;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    fn rewrite_succeeded(&mut self, state: &mut State) {
-        self.retry_at_ms = 0;
-        if std::mem::take(&mut self.sync_failed) {
-            state.persistence.last_write_ok = true;
-            state.persistence.last_write_error.clear();
-        }
-        let figures = &mut state.persistence;
-        figures.last_rewrite_ok = true;
-        figures.rewrites += 1;
-        figures.rewrites_consecutive_failures = 0;
-        figures.current_size = self.size();
-        figures.base_size = figures.current_size;
-        log::info!("Background AOF rewrite finished successfully");
-    }
-
-    fn rewrite_failed(&mut self, state: &mut State, now_ms: u64, why: &str) {
-        self.rewrite = Rewrite::None;
-        let figures = &mut state.persistence;
-        figures.last_rewrite_ok = false;
-        figures.rewrite_scheduled = false;
-        figures.rewrites_consecutive_failures += 1;
-        let doublings = (figures.rewrites_consecutive_failures as u32 - 1).min(RETRY_DOUBLINGS_MAX);
-        self.retry_at_ms = now_ms + (RETRY_AFTER_MS << doublings);
-        log::warn!("Background AOF rewrite failed: {why}");
     }
 
     /// `CONFIG SET appendonly yes`: a new log, whose base a child writes.
@@ -523,6 +413,7 @@ impl Store {
             return Err(io::Error::other("a child of the log that was switched off is still running"));
         }
         manifest::make_directory(&self.place)?;
+        self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         self.manifest = Manifest::read(&self.place)?.unwrap_or_default();
         let part = self.manifest.clone().add_increment(&self.place).clone();
@@ -531,7 +422,7 @@ impl Store {
         let file = AppendFile::create(&path)?;
         self.file = Some(file);
         if let Err(error) = self.fork(engine, now_ms, part.seq, Some(path.clone())) {
-            self.file = None;
+            (self.file, self.claim) = (None, None);
             remove_leftover(&path);
             return Err(error);
         }
@@ -539,27 +430,27 @@ impl Store {
         Ok(())
     }
 
-    /// `CONFIG SET appendonly no`: what was written is synced, the child ended.
-    ///
-    /// # Errors
-    ///
-    /// The tail could not be written or synced; the log stays on.
-    pub fn switch_off(&mut self, engine: &mut Engine) -> io::Result<()> {
-        self.flush(&mut engine.state)?;
-        if let Rewrite::Running(running) = &mut self.rewrite {
-            running.child.end();
-            remove_leftover(running.child.path());
-            if let Some(path) = &running.work.uncommitted {
-                remove_leftover(path);
-            }
-            engine.end_snapshot();
-            engine.state.persistence.rewrite_in_progress = false;
+    /// `CONFIG SET appendonly no`: what was written is synced, the child ended. A disk that fails is told of and
+    /// does not keep the log on: to be rid of it may be why it is switched off.
+    pub fn switch_off(&mut self, engine: &mut Engine) {
+        if let Err(error) = self.flush(&mut engine.state) {
+            log::warn!("The append only file is switched off without its last records: {error}");
         }
-        self.rewrite = Rewrite::None;
-        self.file = None;
-        engine.state.gate.set_synced(self.written);
-        self.begin(&mut engine.state);
-        Ok(())
+        self.end_rewrite(engine);
+        self.let_go(&mut engine.state);
+    }
+
+    /// The log is off from now on: nobody waits for it any more.
+    fn let_go(&mut self, state: &mut State) {
+        (self.file, self.claim) = (None, None);
+        self.sync_failed = false;
+        state.log.pending_mut().clear();
+        self.written = state.gate.close_batch();
+        self.asked.0 = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.last_write_ok = true;
+        state.persistence.last_write_error.clear();
+        self.begin(state);
     }
 
     /// Writes and syncs everything, in this thread, and leaves a last word saying so.
@@ -570,6 +461,10 @@ impl Store {
     pub fn flush(&mut self, state: &mut State) -> io::Result<()> {
         if !self.is_on() {
             return Ok(());
+        }
+        if self.sync_failed {
+            // Another sync would succeed, and prove nothing.
+            return Err(io::Error::other(state.persistence.last_write_error.clone()));
         }
         if !state.log.pending().is_empty() {
             self.write_pending(state);
@@ -597,6 +492,21 @@ impl Store {
         }
     }
 
+    /// Whether the files of the log hold all data, for `DEBUG LOADAOF`.
+    ///
+    /// # Errors
+    ///
+    /// They do not, and why.
+    pub fn may_be_read_again(&self) -> io::Result<()> {
+        match &self.rewrite {
+            _ if !self.is_on() => Err(io::Error::other("the append only file is off")),
+            Rewrite::Running(running) if running.work.uncommitted.is_some() => {
+                Err(io::Error::other("the append only file is being written for the first time"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the files of the log again, for `DEBUG LOADAOF`.
     ///
     /// # Errors
@@ -605,11 +515,6 @@ impl Store {
     pub fn read_again(&self, sink: &mut dyn Sink) -> io::Result<()> {
         reader::load(&self.place, &self.manifest, sink)?;
         Ok(())
-    }
-
-    /// The file being written, for tests of the machine around it.
-    pub fn file(&self) -> Option<&Arc<fs::File>> {
-        self.file.as_ref().map(AppendFile::file)
     }
 }
 

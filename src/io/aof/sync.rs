@@ -44,13 +44,11 @@ pub struct Syncer {
 
 /// What is known of the helper's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SyncState {
+pub struct Synced {
     /// The number of the last request that succeeded; zero before the first.
     pub done: u64,
-    /// Why the last finished request failed, as an `errno`; `None` if it did not.
+    /// Why the last request failed, as an `errno`; `None` if it did not, or if that was told before.
     pub failed: Option<i32>,
-    /// A request is under way.
-    pub busy: bool,
 }
 
 /// `fd` and `number` belong to the loop while `asked` is false, to the helper while it is true.
@@ -105,19 +103,24 @@ impl Syncer {
         true
     }
 
-    /// How far the helper is. Lets go of the file of a request that is done.
-    pub fn state(&mut self) -> SyncState {
+    /// Whether a request is under way.
+    pub fn is_busy(&self) -> bool {
+        self.shared.asked.load(Ordering::Acquire)
+    }
+
+    /// How far the helper is; `None` while a request is under way. A failure is told once. Lets go of the file of a
+    /// request that is done.
+    pub fn finished(&mut self) -> Option<Synced> {
         // First: what the helper wrote before it cleared this is seen after it is seen clear.
-        let busy = self.shared.asked.load(Ordering::Acquire);
-        if !busy {
-            self.held = None;
+        if self.is_busy() {
+            return None;
         }
-        let failed = self.shared.failed.load(Ordering::Relaxed);
-        SyncState {
+        self.held = None;
+        let failed = self.shared.failed.swap(0, Ordering::Relaxed);
+        Some(Synced {
             done: self.shared.done.load(Ordering::Relaxed),
             failed: (failed != 0).then_some(failed),
-            busy,
-        }
+        })
     }
 }
 
@@ -199,19 +202,19 @@ mod tests {
         (Syncer::start(wake).expect("started"), wakes)
     }
 
-    fn state(done: u64, failed: Option<i32>) -> SyncState {
-        SyncState { done, failed, busy: false }
+    fn state(done: u64, failed: Option<i32>) -> Option<Synced> {
+        Some(Synced { done, failed })
     }
 
     #[test]
     fn a_request_is_done_and_said() {
         let (mut syncer, wakes) = started();
-        assert_eq!(syncer.state(), state(0, None));
+        assert_eq!(syncer.finished(), state(0, None));
         let file = Arc::new(tempfile::tempfile().expect("a file"));
         for number in [1, 2, 7] {
             assert!(syncer.request(&file, number));
             wakes.recv().expect("woken");
-            assert_eq!(syncer.state(), state(number, None));
+            assert_eq!(syncer.finished(), state(number, None));
         }
     }
 
@@ -223,10 +226,11 @@ mod tests {
         let file = Arc::new(tempfile::tempfile().expect("a file"));
         assert!(syncer.request(&socket, 1));
         wakes.recv().expect("woken");
-        assert_eq!(syncer.state(), state(0, Some(libc::EINVAL)));
+        assert_eq!(syncer.finished(), state(0, Some(libc::EINVAL)));
+        assert_eq!(syncer.finished(), state(0, None), "it is told once");
         assert!(syncer.request(&file, 2));
         wakes.recv().expect("woken");
-        assert_eq!(syncer.state(), state(2, None));
+        assert_eq!(syncer.finished(), state(2, None));
     }
 
     #[test]
@@ -238,7 +242,7 @@ mod tests {
         drop(file);
         assert!(watch.upgrade().is_some());
         wakes.recv().expect("woken");
-        assert_eq!(syncer.state(), state(1, None));
+        assert_eq!(syncer.finished(), state(1, None));
         assert!(watch.upgrade().is_none());
     }
 
@@ -257,10 +261,10 @@ mod tests {
         wakes.recv().expect("woken");
         assert!(syncer.request(&file, 2), "the first is done");
         assert!(!syncer.request(&file, 3), "the second is not begun");
-        assert!(syncer.state().busy);
+        assert!(syncer.is_busy());
         go.send(()).expect("the helper waits");
         wakes.recv().expect("woken");
-        assert_eq!(syncer.state(), state(2, None));
+        assert_eq!(syncer.finished(), state(2, None));
         drop(go);
     }
 

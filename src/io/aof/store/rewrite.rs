@@ -1,0 +1,216 @@
+//! The rewrite: begun, watched, and taken up or given up. The head of `store.rs` tells its steps.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store, remove_leftover};
+use crate::engine::Engine;
+use crate::io::aof::append::AppendFile;
+use crate::io::aof::child::{Child, Finished, Work};
+use crate::io::aof::manifest::Manifest;
+use crate::state::State;
+
+impl Store {
+    pub(super) fn rewrite_if_grown(&mut self, engine: &mut Engine, now_ms: u64) {
+        let (settings, figures) = (&engine.state.settings, &engine.state.persistence);
+        let percentage = u64::from(settings.auto_aof_rewrite_percentage);
+        if percentage == 0
+            || !matches!(self.rewrite, Rewrite::None)
+            || figures.current_size < settings.auto_aof_rewrite_min_size
+            || now_ms < self.retry_at_ms
+        {
+            return;
+        }
+        let base = figures.base_size.max(1);
+        let growth = figures.current_size.saturating_sub(base).saturating_mul(100) / base;
+        if percentage <= growth {
+            log::info!("Starting automatic rewriting of AOF on {growth}% growth");
+            self.rewrite = Rewrite::Wanted;
+        }
+    }
+
+    /// `BGREWRITEAOF`. With the log off this writes a base that nobody will read, as Redis does: refused instead.
+    ///
+    /// # Errors
+    ///
+    /// The error reply.
+    pub fn ask_for_rewrite(&mut self, state: &mut State) -> Result<&'static str, &'static str> {
+        if !self.is_on() {
+            return Err("ERR BGREWRITEAOF needs the append only file: it is off (CONFIG SET appendonly yes)");
+        }
+        match self.rewrite {
+            Rewrite::Running(_) => Err("ERR Background append only file rewriting already in progress"),
+            Rewrite::Wanted => Ok("Background append only file rewriting scheduled"),
+            Rewrite::None => {
+                self.rewrite = Rewrite::Wanted;
+                state.persistence.rewrite_scheduled = true;
+                Ok("Background append only file rewriting started")
+            }
+        }
+    }
+
+    /// Begins a rewrite that was wanted, if everything is written; see the head of this file.
+    pub(super) fn rewrite_now_if_idle(&mut self, engine: &mut Engine, now_ms: u64) {
+        if matches!(self.rewrite, Rewrite::Running(_)) {
+            return;
+        }
+        if !engine.state.log.pending().is_empty() && !self.sync_failed {
+            // The turn has gathered records already: after they are written.
+            self.rewrite = Rewrite::Wanted;
+            return;
+        }
+        if let Err(error) = self.start_rewrite(engine, now_ms) {
+            self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
+        }
+    }
+
+    fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        if let Some(file) = &self.file
+            && !self.sync_failed
+        {
+            file.sync_now()?;
+        }
+        let mut manifest = self.manifest.clone();
+        let part = manifest.add_increment(&self.place).clone();
+        let file = AppendFile::create(&self.place.path(&part.name))?;
+        manifest.commit(&self.place)?;
+        self.manifest = manifest;
+        engine.state.gate.set_synced(if self.sync_failed { 0 } else { self.written });
+        self.switch_to(file, &mut engine.state);
+        if self.sync_failed {
+            // All that the old file may have lost is in the snapshot, together with what waits to be written.
+            engine.state.log.pending_mut().clear();
+        }
+        self.fork(engine, now_ms, part.seq, None)
+    }
+
+    pub(super) fn fork(
+        &mut self,
+        engine: &mut Engine,
+        now_ms: u64,
+        first_kept: u64,
+        uncommitted: Option<PathBuf>,
+    ) -> io::Result<()> {
+        let (place, manifest) = self.files();
+        let work = Work { place, manifest, first_kept, uncommitted };
+        let child = Child::start(engine, &work, self.claim.as_ref())?;
+        engine.begin_snapshot();
+        let figures = &mut engine.state.persistence;
+        figures.rewrite_in_progress = true;
+        figures.rewrite_scheduled = false;
+        figures.rewrite_started_ms = now_ms;
+        log::info!("Background append only file rewriting started by pid {}", child.pid());
+        let heals = self.sync_failed;
+        self.rewrite = Rewrite::Running(Running { child, work, heals });
+        Ok(())
+    }
+
+    /// Looks how the child is doing, and finishes the rewrite when it has ended.
+    pub fn watch_child(&mut self, engine: &mut Engine, now_ms: u64) {
+        let Rewrite::Running(running) = &mut self.rewrite else { return };
+        let ended = running.child.watch(&mut engine.state.persistence);
+        let Some(finished) = ended else { return };
+        let Rewrite::Running(running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else { return };
+        engine.end_snapshot();
+        let figures = &mut engine.state.persistence;
+        figures.rewrite_in_progress = false;
+        figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
+        let temporary = running.child.path().to_path_buf();
+        // A child that was killed may have committed before; what is on disk decides.
+        let committed = self.take_up_manifest(&running);
+        match (committed, finished) {
+            (Ok(true), _) => self.rewrite_succeeded(&mut engine.state, running.heals),
+            (committed, finished) => {
+                let why = match (committed, finished) {
+                    (Err(error), _) => error.to_string(),
+                    (_, Finished::Failed(why)) => why,
+                    (_, Finished::Done) => "its base is not in the manifest".to_owned(),
+                };
+                remove_leftover(&temporary);
+                if let Some(path) = &running.work.uncommitted {
+                    self.abandon_increment(path);
+                    self.let_go(&mut engine.state);
+                    engine.state.settings.appendonly = false;
+                }
+                self.rewrite_failed(&mut engine.state, now_ms, &why);
+            }
+        }
+    }
+
+    /// Reads the manifest that a child may have committed. Returns whether it did.
+    fn take_up_manifest(&mut self, running: &Running) -> io::Result<bool> {
+        let base = running.work.manifest.next_base(&self.place);
+        match Manifest::read(&self.place)? {
+            Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
+                // Those that the child has deleted need not be named again.
+                manifest.history.retain(|part| self.place.path(&part.name).exists());
+                self.manifest = manifest;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// A log that was to be switched on is not: its increment goes, whichever name it has got to.
+    fn abandon_increment(&self, temporary: &Path) {
+        remove_leftover(temporary);
+        remove_leftover(&self.place.path(&self.manifest.clone().add_increment(&self.place).name));
+    }
+
+    /// Ends a rewrite that is under way, before the log is switched off.
+    pub(super) fn end_rewrite(&mut self, engine: &mut Engine) {
+        let Rewrite::Running(mut running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
+            return;
+        };
+        running.child.end();
+        let committed = self.take_up_manifest(&running);
+        remove_leftover(running.child.path());
+        if let Some(path) = &running.work.uncommitted
+            && !matches!(committed, Ok(true))
+        {
+            self.abandon_increment(path);
+        }
+        engine.end_snapshot();
+        engine.state.persistence.rewrite_in_progress = false;
+    }
+
+    fn rewrite_succeeded(&mut self, state: &mut State, heals: bool) {
+        self.retry_at_ms = 0;
+        if heals && let Some(file) = &self.file {
+            match file.sync_now() {
+                Ok(()) => self.heal(state),
+                Err(error) => self.note_failure(state, &error.to_string()),
+            }
+        }
+        let figures = &mut state.persistence;
+        figures.last_rewrite_ok = true;
+        figures.rewrites += 1;
+        figures.rewrites_consecutive_failures = 0;
+        figures.current_size = self.size();
+        figures.base_size = figures.current_size;
+        log::info!("Background AOF rewrite finished successfully");
+    }
+
+    /// After a sync that failed everything is in new files and on disk; so is what was never written to the old one.
+    fn heal(&mut self, state: &mut State) {
+        log::warn!("The append only file is whole again: writes are accepted");
+        self.sync_failed = false;
+        self.written = state.gate.close_batch();
+        self.asked.0 = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.last_write_ok = true;
+        state.persistence.last_write_error.clear();
+    }
+
+    fn rewrite_failed(&mut self, state: &mut State, now_ms: u64, why: &str) {
+        self.rewrite = Rewrite::None;
+        let figures = &mut state.persistence;
+        figures.last_rewrite_ok = false;
+        figures.rewrite_scheduled = false;
+        figures.rewrites_consecutive_failures += 1;
+        let doublings = (figures.rewrites_consecutive_failures as u32 - 1).min(RETRY_DOUBLINGS_MAX);
+        let after_ms = if self.sync_failed { HEAL_AFTER_MS } else { RETRY_AFTER_MS };
+        self.retry_at_ms = now_ms + (after_ms << doublings);
+        log::warn!("Background AOF rewrite failed: {why}");
+    }
+}

@@ -1,0 +1,178 @@
+//! How replies go out, and how connections end.
+
+use super::{Server, Ticket};
+use crate::io::client::Sent;
+use crate::io::listen::Stream;
+use crate::state::session::Closing;
+
+/// Buffers kept for clients that will have output.
+const SPARE_BUFFERS_MAX: usize = 64;
+/// Bytes of a buffer that is kept; a bigger one was for a rare reply.
+const SPARE_BUFFER_SIZE_MAX: usize = 64 << 10;
+
+impl Server {
+    /// Sends to each client that has output which may go.
+    pub(super) fn send_all(&mut self) {
+        let mut sending = std::mem::take(&mut self.sending);
+        for ticket in sending.drain(..) {
+            self.send(ticket);
+        }
+        // What was added meanwhile is for the next turn; the memory is used again.
+        sending.append(&mut self.sending);
+        self.sending = sending;
+    }
+
+    /// The log has moved: who waited for it is looked at again.
+    pub(super) fn release_held(&mut self) {
+        self.sendable = self.host.sendable();
+        for ticket in std::mem::take(&mut self.held) {
+            if let Some(client) = self.client(ticket) {
+                client.held = false;
+                self.mark_sending(ticket.token);
+            }
+        }
+    }
+
+    fn send(&mut self, ticket: Ticket) {
+        let token = ticket.token;
+        let Some(client) = self.clients.get_mut(token).filter(|client| client.id == ticket.id) else {
+            return;
+        };
+        client.sending = false;
+        let sendable = self.host.sendable();
+        let state = &mut self.host.engine.state;
+        let session = &mut state.sessions[client.session];
+        if sendable.written < session.last_write_batch {
+            // The disk did not take what this client wrote: it hears nothing before it does.
+            self.hold(token);
+            return;
+        }
+        if !client.writable {
+            self.check_output_limit(token);
+            return;
+        }
+        let before = session.output_bytes;
+        let sent = client.send(session, sendable.synced);
+        let count = session.output_bytes - before;
+        if 0 < count {
+            session.active_ms = state.process.mono_ms;
+            state.stats.net_output_bytes += count;
+            state.stats.writes_processed += 1;
+        }
+        match sent {
+            Sent::Broken => self.close(token),
+            Sent::Blocked => self.check_output_limit(token),
+            Sent::Quota => {
+                self.mark_sending(token);
+                self.check_output_limit(token);
+            }
+            Sent::All if session.output.is_empty() => self.after_sending(token),
+            Sent::All => self.hold(token),
+        }
+    }
+
+    fn hold(&mut self, token: usize) {
+        let client = &mut self.clients[token];
+        if !client.held {
+            client.held = true;
+            self.held.push(Ticket { token, id: client.id });
+        }
+        self.check_output_limit(token);
+    }
+
+    /// All output is sent: the buffer is given back, and a client that was to end ends.
+    fn after_sending(&mut self, token: usize) {
+        let client = &self.clients[token];
+        let session = &mut self.host.engine.state.sessions[client.session];
+        session.over_soft_limit_since_ms = None;
+        if self.spare.len() < SPARE_BUFFERS_MAX && session.output.buffer_size() <= SPARE_BUFFER_SIZE_MAX {
+            self.spare.push(session.output.recycle());
+        } else {
+            session.output = Default::default();
+        }
+        if session.closing != Closing::No || client.ended && !client.has_more() && !client.blocked {
+            self.close(token);
+        }
+    }
+
+    /// Closes a client whose output is over a limit.
+    fn check_output_limit(&mut self, token: usize) {
+        let client = &self.clients[token];
+        let state = &mut self.host.engine.state;
+        let session = &mut state.sessions[client.session];
+        let limit = state.settings.client_output_buffer_limit.normal;
+        let pending = session.output.len() as u64;
+        let over_hard = 0 < limit.hard && limit.hard <= pending;
+        let over_soft = 0 < limit.soft && limit.soft <= pending;
+        let now = state.process.mono_ms;
+        if over_soft {
+            session.over_soft_limit_since_ms.get_or_insert(now);
+        } else {
+            session.over_soft_limit_since_ms = None;
+        }
+        let too_long = session
+            .over_soft_limit_since_ms
+            .is_some_and(|since| limit.soft_seconds * 1000 < now.saturating_sub(since));
+        if over_hard || too_long {
+            log::warn!("Client id={} closed for overcoming of output buffer limits.", session.id);
+            state.stats.output_buffer_limit_disconnections += 1;
+            self.close(token);
+        }
+    }
+
+    /// Closes the clients that a command has marked.
+    pub(super) fn close_marked(&mut self) {
+        if !std::mem::take(&mut self.host.engine.state.sessions_marked) {
+            return;
+        }
+        let marked: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| {
+                let session = &self.host.engine.state.sessions[client.session];
+                session.closing == Closing::Now
+                    || (session.closing == Closing::AfterReply && session.output.is_empty())
+            })
+            .map(|(token, _)| token)
+            .collect();
+        for token in marked {
+            self.close(token);
+        }
+    }
+
+    /// Ends a connection. Its tickets in the lists stay and lead nowhere.
+    pub(super) fn close(&mut self, token: usize) {
+        let mut client = self.clients.remove(token);
+        if self.host.engine.state.sessions[client.session].closing == Closing::AfterReply {
+            client.drain();
+        }
+        // The descriptor is closed in any case, which also ends the watching.
+        match &mut client.stream {
+            Stream::Tcp(stream) => self.poll.registry().deregister(stream).ok(),
+            Stream::Unix(stream) => self.poll.registry().deregister(stream).ok(),
+        };
+        self.host.engine.close_session(client.session);
+    }
+
+    /// Closes clients that have been idle for longer than `timeout`, and those that have kept too much output.
+    pub(super) fn close_idle(&mut self, now: u64) {
+        let timeout_ms = u64::from(self.host.engine.state.settings.timeout) * 1000;
+        let state = &self.host.engine.state;
+        let (mut idle, mut slow) = (Vec::new(), Vec::new());
+        for (token, client) in &self.clients {
+            let session = &state.sessions[client.session];
+            if 0 < timeout_ms && !client.blocked && timeout_ms < now.saturating_sub(session.active_ms) {
+                idle.push(token);
+            } else if session.over_soft_limit_since_ms.is_some() {
+                slow.push(token);
+            }
+        }
+        for token in idle {
+            log::debug!("Closing idle client");
+            self.close(token);
+        }
+        for token in slow {
+            self.check_output_limit(token);
+        }
+    }
+}
