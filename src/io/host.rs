@@ -234,15 +234,21 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
+        let evicted = self.engine.evict_clients();
+        if 0 < evicted {
+            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
+        }
         self.synced();
         self.store.tick(&mut self.engine, now);
     }
 
-    /// Expiry, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
+    /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
     pub fn background(&mut self, micros_max: u64) -> bool {
         let start = self.clock.mono_micros();
         let mut more = true;
-        let mut expiring = !self.engine.state.debug.pause_cron;
+        // While the log is run again nothing expires: a later record may have lifted the deadline.
+        let loading = self.engine.state.persistence.loading.is_some();
+        let mut expiring = !self.engine.state.debug.pause_cron && !loading;
         while more && self.clock.mono_micros() - start < micros_max {
             more = false;
             for _ in 0..STEPS_PER_LOOK {
@@ -251,6 +257,7 @@ impl Host {
                 let nanos = self.clock.nanos_between(before, self.clock.ticks());
                 self.engine.state.stats.expire_cycle_nanos += nanos;
                 more = expiring;
+                more |= self.engine.evict_step();
                 more |= self.engine.table_step();
                 more |= self.engine.free_step();
                 if !more {

@@ -48,6 +48,8 @@ const TICK_MS: u64 = 100;
 const BACKGROUND_MICROS: u64 = 500;
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
+/// Bigger buffers are not kept.
+const SPARE_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -375,19 +377,20 @@ impl Server {
         if engine.state.sessions[session].output.memory() == 0
             && let Some(buffer) = self.spare.pop()
         {
+            engine.state.clients_bytes -= buffer.capacity();
             engine.state.sessions[session].output = crate::resp::reply::Output::with_buffer(buffer);
         }
         self.host.enter(session);
         run_requests(&mut self.host, client, &mut self.input, &mut self.batch, &mut self.prepared);
-        self.host.engine.leave(session);
         client.parser.finish(&mut self.input);
-        let session = &mut self.host.engine.state.sessions[session];
-        session.query_buffer = client.parser.buffered();
-        session.args_memory = client.parser.args_pending();
-        let settings = &self.host.engine.state.settings;
-        if settings.client_query_buffer_limit < client.parser.buffered() as u64 {
-            log::warn!("Closing client that reached max query buffer length: id={}", session.id);
-            self.host.engine.state.stats.query_buffer_limit_disconnections += 1;
+        let engine = &mut self.host.engine;
+        engine.state.sessions[session].query_buffer = client.parser.buffered();
+        engine.state.sessions[session].args_memory = client.parser.args_pending();
+        engine.leave(session);
+        if engine.state.settings.client_query_buffer_limit < client.parser.buffered() as u64 {
+            let id = engine.state.sessions[session].id;
+            log::warn!("Closing client that reached max query buffer length: id={id}");
+            engine.state.stats.query_buffer_limit_disconnections += 1;
             broken = true;
         }
         if broken {
@@ -443,13 +446,14 @@ impl Server {
             }
             Sent::All if session.output.is_empty() => {
                 session.over_soft_limit_since_ms = None;
-                if self.spare.len() < SPARE_BUFFERS_MAX {
-                    self.spare.push(session.output.recycle());
-                } else {
-                    session.output = Default::default();
+                let (buffer, closing) = (session.output.recycle(), session.closing);
+                self.host.engine.state.weigh(client.session);
+                if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
+                    self.host.engine.state.clients_bytes += buffer.capacity();
+                    self.spare.push(buffer);
                 }
                 let idle = !client.readable && !client.parser.has_backlog() && client.waiting.is_empty();
-                if session.closing != Closing::No || (client.ended && idle && !client.blocked) {
+                if closing != Closing::No || (client.ended && idle && !client.blocked) {
                     self.close(token);
                 }
             }
