@@ -5,8 +5,11 @@ A cache in front of something slow: keys are asked for as a zipfian law has it, 
 limit is a tenth of what all keys together take in Redis, the same for both servers. For LRU and LFU it prints hit
 rate (second half of the requests, when the cache is warm), keys held, and bytes per key.
 
-    scripts/hitrate.py [--kvick target/release/kvick] [--redis redis-server] [--keys 500000] [--requests 3000000]
-                       [--same-keys]
+    scripts/hitrate.py [--kvick target/release/kvick] [--redis redis-server] [--keys 300000] [--requests 1500000]
+                       [--rate 30000] [--same-keys]
+
+Requests come at a steady rate, since both servers note the use of keys by the second: the faster they come, the more
+keys were used in the same one, and at full speed that would blur which keys are old.
 
 With --same-keys each server's limit is such that it holds as many keys as a tenth: what the choice of keys alone is
 worth, without that of a smaller entry.
@@ -111,7 +114,9 @@ def zipfian(keys, exponent, seed):
 def hit_rate(server, options):
     numbers = zipfian(options.keys, options.exponent, options.seed)
     hits = asked = 0
+    begin = time.monotonic()
     for start in range(0, options.requests, BATCH):
+        time.sleep(max(0, begin + start / options.rate - time.monotonic()))
         names = [name(number) for number in itertools.islice(numbers, BATCH)]
         found = server.ask(*[(b"GET", key) for key in names])
         # Each name once: who waits for the slow source waits together.
@@ -128,10 +133,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kvick", default="target/release/kvick")
     options.add_argument("--redis", default="redis-server")
-    options.add_argument("--keys", type=int, default=500_000)
-    options.add_argument("--requests", type=int, default=3_000_000)
+    options.add_argument("--keys", type=int, default=300_000)
+    options.add_argument("--requests", type=int, default=1_500_000)
+    options.add_argument("--rate", type=float, default=30_000)
     options.add_argument("--exponent", type=float, default=0.99)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--policies", default="allkeys-lru,allkeys-lfu")
     options.add_argument("--same-keys", action="store_true")
     options = options.parse_args()
     servers = {"redis": options.redis, "kvick": options.kvick}
@@ -144,7 +151,7 @@ def main():
             full, empty = bytes_for(options.redis, options.keys)
             limits[label] = empty + (full - empty) // 10
     print(f"{options.keys} keys, {options.requests} requests, exponent {options.exponent}, limits {limits}")
-    for policy in ["allkeys-lru", "allkeys-lfu"]:
+    for policy in options.policies.split(","):
         rates = {}
         for label, command in servers.items():
             with Server(command, limits[label], policy) as server:
