@@ -25,7 +25,7 @@ impl Engine {
         let mut more = false;
         let (mut looked, mut removed) = (0, 0);
         for database in 0..self.keys.databases().len() {
-            if self.keys.databases()[database].expiry().len() == 0 {
+            if self.keys.databases()[database].expiry().is_empty() {
                 continue;
             }
             self.keys.enter(self.now, database);

@@ -246,7 +246,8 @@ impl Host {
     pub fn background(&mut self, micros_max: u64) -> bool {
         let start = self.clock.mono_micros();
         let mut more = true;
-        // While the log is run again nothing expires: a later record may have lifted the deadline.
+        // While the log is run again nothing expires: a later record may have lifted the deadline. And a table that
+        // was sized for what is being loaded would shrink again.
         let loading = self.engine.state.persistence.loading.is_some();
         let mut expiring = !self.engine.state.debug.pause_cron && !loading;
         while more && self.clock.mono_micros() - start < micros_max {
@@ -258,7 +259,7 @@ impl Host {
                 self.engine.state.stats.expire_cycle_nanos += nanos;
                 more = expiring;
                 more |= self.engine.evict_step();
-                more |= self.engine.table_step();
+                more |= !loading && self.engine.table_step();
                 more |= self.engine.free_step();
                 if !more {
                     break;
