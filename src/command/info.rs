@@ -208,6 +208,7 @@ fn memory(page: &mut Page, source: &Source<'_>) {
     page.field("maxmemory_policy", state.settings.maxmemory_policy.show());
     page.field("mem_fragmentation_ratio", format_args!("{:.2}", usage.fragmentation()));
     page.field("mem_fragmentation_bytes", usage.fragmentation_bytes());
+    page.field("mem_not_counted_for_evict", state.not_counted());
     page.zeros(&[
         "mem_replication_backlog",
         "mem_total_replication_buffers",

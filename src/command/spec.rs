@@ -400,11 +400,16 @@ impl Ctx<'_> {
 #[cold]
 pub fn log_expired(keys: &mut Keyspace, state: &mut State) {
     for (database, name) in keys.take_expired() {
-        state.dirty += 1;
-        if state.gate.active {
-            let hash = keys.key(&name).hash;
-            state.gate.changed(database, hash);
-        }
-        state.log.record(database, &[b"DEL", &name]);
+        log_removed(state, Class::Expired, "expired", database, keys.key(&name));
     }
+}
+
+/// Says that the server itself has removed a key, which no command asked for: feeds the figures, the gate, and
+/// the log with a `DEL`.
+pub fn log_removed(state: &mut State, _class: Class, _event: &'static str, database: usize, key: Key<'_>) {
+    state.dirty += 1;
+    if state.gate.active {
+        state.gate.changed(database, key.hash);
+    }
+    state.log.record(database, &[b"DEL", key.bytes]);
 }

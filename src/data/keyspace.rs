@@ -7,6 +7,11 @@
 //! Invariant: an entry has a deadline exactly if the index of its database holds a record with its ticket.
 //! Invariant: at date zero nothing expires; replay of a log runs there.
 
+mod evict;
+
+pub use self::evict::{Choice, Evicted, Eviction};
+
+use self::evict::Pool;
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
 use crate::data::entry::{Entry, Kind, Value};
@@ -119,6 +124,8 @@ pub struct Keyspace {
     expired: Vec<(usize, Box<[u8]>)>,
     sample: Sample,
     garbage: Vec<Garbage>,
+    /// Keys that may make room.
+    pool: Pool,
     /// What [`Keyspace::set_resizing`] said last, for the tables that a flush makes new.
     resizing: Resizing,
 }
@@ -142,6 +149,7 @@ impl Keyspace {
             expired: Vec::new(),
             sample: Sample::default(),
             garbage: Vec::new(),
+            pool: Pool::default(),
             resizing: Resizing::Allowed,
         }
     }

@@ -45,7 +45,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use bucket::{Array, BUCKET_BYTES, SLICE, SLOTS, tag};
+use bucket::{Array, BUCKET_BYTES, BUCKETS_MAX, COUNTED, SLICE, SLOTS, tag};
 pub use walk::{ArrayStats, Iter, TableStats};
 
 /// Bytes that an element takes in its bucket, a share of the bucket's tags included.
@@ -76,7 +76,7 @@ const MOVED_GROWING: usize = 1;
 const MOVED_SHRINKING: usize = 4;
 
 /// The most elements anybody reserves for.
-const RESERVED_MAX: usize = 1 << 40;
+const RESERVED_MAX: usize = BUCKETS_MAX;
 
 /// What a table stores: the owner of one key, one machine word.
 pub trait Element {
@@ -223,6 +223,7 @@ impl<E> Table<E> {
             self.drained = 0;
         } else {
             self.next = Array::new(buckets.min(self.now.count() * FACTOR_MAX));
+            self.next.count_used(0);
         }
         self.set_thresholds();
     }
@@ -254,6 +255,7 @@ impl<E> Table<E> {
         if full || sparse || 0 < self.drained {
             let least = (buckets / FACTOR_MAX).max(1);
             self.next = Array::new(fitting(self.len).clamp(least, buckets * FACTOR_MAX));
+            self.next.count_used(0);
             self.set_thresholds();
         }
     }
@@ -261,6 +263,10 @@ impl<E> Table<E> {
     /// Moves the frontier over one bucket, which the caller has emptied.
     fn advance(&mut self) {
         self.drained += 1;
+        if self.drained % COUNTED == 0 {
+            let live = self.live_in_next();
+            self.next.count_used(live);
+        }
         if self.drained % SLICE == 0 {
             self.now.release(self.drained - SLICE..self.drained);
         }
@@ -269,6 +275,8 @@ impl<E> Table<E> {
     /// `next` becomes `now` when `now` is drained.
     fn finish_if_drained(&mut self) {
         if self.drained == self.now.count() {
+            let live = self.next.count();
+            self.next.count_used(live);
             self.now = mem::replace(&mut self.next, Array::NONE);
             self.drained = 0;
             self.set_thresholds();
@@ -340,7 +348,13 @@ impl<E: Element> Table<E> {
     /// Removes the element with this key.
     #[inline]
     pub fn remove(&mut self, key: &[u8], hash: u64, hasher: &Hasher) -> Option<E> {
-        let (element, freed) = self.home_mut(hash)?.remove(tag(hash), |element| element.key() == key)?;
+        self.remove_by(hash, |element| element.key() == key, hasher)
+    }
+
+    /// Removes the element with this hash for which `wanted` says yes; see [`Table::find_by`].
+    #[inline]
+    pub fn remove_by(&mut self, hash: u64, wanted: impl FnMut(&E) -> bool, hasher: &Hasher) -> Option<E> {
+        let (element, freed) = self.home_mut(hash)?.remove(tag(hash), wanted)?;
         self.children -= freed;
         self.len -= 1;
         if self.len < self.floor {

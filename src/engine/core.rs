@@ -1,6 +1,7 @@
 //! The engine: keys, state and the reply being written.
 
 use crate::base::date::UnixMs;
+use crate::base::memory;
 use crate::command::table::install;
 use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
@@ -19,6 +20,9 @@ pub struct Engine {
     pub(crate) reply: Reply,
     /// The date at which commands run.
     pub(crate) now: UnixMs,
+    /// How many bytes of memory are in use. The allocator knows, for the whole process; tests, of which many run
+    /// in one process, count what is theirs.
+    pub(crate) used_memory: fn(&Keyspace) -> usize,
     /// A child shares the pages: what need not be written is left alone.
     snapshot_running: bool,
 }
@@ -31,6 +35,7 @@ impl Engine {
             state: State::new(settings, install().rows().len()),
             reply: Reply::default(),
             now: UnixMs::ZERO,
+            used_memory: |_| memory::used(),
             snapshot_running: false,
         };
         engine.apply_settings();
@@ -86,12 +91,15 @@ impl Engine {
         self.state.last_session_id += 1;
         session.id = self.state.last_session_id;
         session.authenticated = self.state.settings.requirepass.is_empty();
-        self.state.sessions.insert(session)
+        let token = self.state.sessions.insert(session);
+        self.state.weigh(token);
+        token
     }
 
     /// In: a client is gone.
     pub fn close_session(&mut self, token: usize) {
-        self.state.sessions.remove(token);
+        let session = self.state.sessions.remove(token);
+        self.state.clients_bytes -= session.weight;
     }
 
     /// In: the requests that follow are this client's.
@@ -100,11 +108,13 @@ impl Engine {
         self.reply.out = std::mem::take(&mut session.output);
         self.reply.set_resp3(session.resp3);
         self.keys.touching = !session.no_touch && !self.snapshot_running;
+        self.state.weigh(token);
     }
 
     /// In: no more requests of this client for now; its output is with the session again.
     pub fn leave(&mut self, token: usize) {
         self.state.sessions[token].output = std::mem::take(&mut self.reply.out);
+        self.state.weigh(token);
     }
 
     /// The writer of the reply that the last command left to the floor `io`.

@@ -94,7 +94,8 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        self.refusal(token, args, row.command, &row.full_name).map_or(Ok(number), |error| {
+        let refused = self.refusal(token, args, row.command, &row.full_name);
+        refused.or_else(|| self.make_room_for(row.command, args)).map_or(Ok(number), |error| {
             self.state.stats.commands[number].rejected += 1;
             Err(error)
         })

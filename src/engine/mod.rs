@@ -2,6 +2,7 @@
 //! replies, records and wishes stand in its state when it returns.
 
 pub mod core;
+pub mod evict;
 pub mod dispatch;
 pub mod replay;
 pub mod tick;

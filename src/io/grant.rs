@@ -111,6 +111,17 @@ impl Host {
                 self.store.set_policy(policy, &mut self.engine.state);
                 Ok(())
             }
+            "maxmemory" => {
+                let (limit, used) =
+                    (self.engine.state.settings.maxmemory, self.engine.counted_memory() as u64);
+                if limit != 0 && limit < used {
+                    log::warn!(
+                        "maxmemory is now {limit} bytes, but {used} are in use: keys will be evicted or writes \
+                         refused, as maxmemory-policy has it"
+                    );
+                }
+                Ok(())
+            }
             "loglevel" => {
                 logger::set_level(self.engine.state.settings.loglevel);
                 Ok(())

@@ -260,11 +260,15 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
+        let evicted = self.engine.evict_clients();
+        if 0 < evicted {
+            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
+        }
         self.synced();
         self.store.tick(&mut self.engine, now);
     }
 
-    /// Expiry, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
+    /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
     pub fn background(&mut self, micros_max: u64) -> bool {
         let start = self.clock.mono_micros();
         let mut more = true;
@@ -280,6 +284,7 @@ impl Host {
                 let nanos = self.clock.nanos_between(before, self.clock.ticks());
                 self.engine.state.stats.expire_cycle_nanos += nanos;
                 more = expiring;
+                more |= self.engine.evict_step();
                 more |= !loading && self.engine.table_step();
                 more |= self.engine.free_step();
                 if !more {

@@ -333,19 +333,20 @@ impl Server {
         if engine.state.sessions[session].output.memory() == 0
             && let Some(buffer) = self.spare.pop()
         {
+            engine.state.clients_bytes -= buffer.capacity();
             engine.state.sessions[session].output = crate::resp::reply::Output::with_buffer(buffer);
         }
         self.host.enter(session);
         run_requests(&mut self.host, client, &mut self.input, &mut self.batch, &mut self.prepared);
-        self.host.engine.leave(session);
         client.parser.finish(&mut self.input);
-        let session = &mut self.host.engine.state.sessions[session];
-        session.query_buffer = client.parser.buffered();
-        session.args_memory = client.parser.args_pending();
-        let settings = &self.host.engine.state.settings;
-        if settings.client_query_buffer_limit < client.parser.buffered() as u64 {
-            log::warn!("Closing client that reached max query buffer length: id={}", session.id);
-            self.host.engine.state.stats.query_buffer_limit_disconnections += 1;
+        let engine = &mut self.host.engine;
+        engine.state.sessions[session].query_buffer = client.parser.buffered();
+        engine.state.sessions[session].args_memory = client.parser.args_pending();
+        engine.leave(session);
+        if engine.state.settings.client_query_buffer_limit < client.parser.buffered() as u64 {
+            let id = engine.state.sessions[session].id;
+            log::warn!("Closing client that reached max query buffer length: id={id}");
+            engine.state.stats.query_buffer_limit_disconnections += 1;
             broken = true;
         }
         if broken {

@@ -63,6 +63,11 @@ impl Output {
         (self.splices.len(), self.spliced)
     }
 
+    /// How many bytes are in values that nobody else refers to any more.
+    pub fn unshared(&self) -> usize {
+        self.splices.iter().filter(|(_, value)| value.is_unique()).map(|(_, value)| value.len()).sum()
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {

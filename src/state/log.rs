@@ -56,6 +56,11 @@ impl Log {
         &self.bytes
     }
 
+    /// Bytes of memory that the buffer takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The buffer of waiting records, for whoever writes it: it seals, writes and clears it.
     pub fn pending_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -157,6 +157,10 @@ pub struct State {
     pub identity: Identity,
     /// The clients, by token.
     pub sessions: Slab<Session>,
+    /// Bytes of memory that clients have, kept true by [`State::weigh`], and buffers that wait for clients.
+    pub clients_bytes: usize,
+    /// Bytes of values that are in the output of clients only, their keys being gone; as of the last tick.
+    pub unshared_bytes: usize,
     /// The last client number given out.
     pub last_session_id: u64,
     /// Counters.
@@ -192,6 +196,8 @@ impl State {
             settings,
             identity: Identity::default(),
             sessions: Slab::new(),
+            clients_bytes: 0,
+            unshared_bytes: 0,
             last_session_id: 0,
             stats: Stats::new(commands),
             slowlog: Slowlog::default(),
@@ -211,5 +217,21 @@ impl State {
             shutting_down: false,
             sessions_marked: false,
         }
+    }
+
+    /// Takes note that a client's buffers have changed. So the sum of all is known at any time, at the price of an
+    /// addition for each turn of a client.
+    #[inline]
+    pub fn weigh(&mut self, token: usize) {
+        let session = &mut self.sessions[token];
+        let weight = session.own_memory();
+        self.clients_bytes = self.clients_bytes - session.weight + weight;
+        session.weight = weight;
+    }
+
+    /// Bytes in use that are not the data's fault, and for which no key is evicted: what clients have, and
+    /// records that wait to be written. Without the output of the client whose request is running.
+    pub fn not_counted(&self) -> usize {
+        self.clients_bytes + self.unshared_bytes + self.log.memory()
     }
 }

@@ -88,6 +88,8 @@ pub struct Session {
     pub gates: VecDeque<(u64, u64)>,
     /// Monotonic milliseconds since when the output has been over the soft limit.
     pub over_soft_limit_since_ms: Option<u64>,
+    /// What the client has in `State::clients_bytes`.
+    pub weight: usize,
     /// Number of the last batch that a write of this client went into.
     pub last_write_batch: u64,
 }
@@ -120,6 +122,11 @@ impl Session {
     /// Bytes of memory that the client's buffers take.
     pub fn memory(&self) -> usize {
         size_of::<Session>() + self.output.memory() + self.query_buffer + self.args_memory
+    }
+
+    /// As [`Session::memory`], without values in the output that belong to keys as well.
+    pub fn own_memory(&self) -> usize {
+        size_of::<Session>() + self.output.buffer_size() + self.query_buffer + self.args_memory
     }
 
     /// The letters of `CLIENT LIST`'s `flags` field.

@@ -23,6 +23,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::Element;
+use crate::base::memory;
 
 /// Slots of a bucket.
 pub(super) const SLOTS: usize = 7;
@@ -36,6 +37,12 @@ pub(super) const SLICE: usize = 32 * 1024;
 /// Buckets from which on an array is mapped (1 MiB). Smaller ones come from the allocator, which is quicker; bigger
 /// ones must come as untouched zero pages and must go slice by slice, and no allocator promises either.
 const MAPPED_FROM: usize = 16 * 1024;
+
+/// Buckets of the biggest array there may be, 256 GiB.
+pub(super) const BUCKETS_MAX: usize = 1 << 32;
+
+/// Buckets in which the use of a mapping is counted: a page of them.
+pub(super) const COUNTED: usize = 64;
 
 /// The flag in the lowest byte of the metadata: the last slot owns a child.
 const CHAINED: u64 = 1;
@@ -444,19 +451,23 @@ const fn nothing<E>() -> NonNull<Bucket<E>> {
 /// when touched and goes in slices, the kernel gives just as well to a mapping.
 pub(super) struct Array<E> {
     buckets: NonNull<Bucket<E>>,
-    mask: usize,
+    /// Half a word, so that an array is two words with what follows.
+    mask: u32,
+    /// How much of a mapping counts as used memory, in units of [`COUNTED`] buckets. The allocator counts its arrays
+    /// itself.
+    counted: u32,
     owns: PhantomData<Bucket<E>>,
 }
 
 impl<E> Array<E> {
     /// The array of no buckets.
-    pub(super) const NONE: Self = Array { buckets: nothing(), mask: 0, owns: PhantomData };
+    pub(super) const NONE: Self = Array { buckets: nothing(), mask: 0, counted: 0, owns: PhantomData };
 
     /// An array of empty buckets; `count` is a power of two. Aborts, as all allocation, when there is no memory.
     pub(super) fn new(count: usize) -> Self {
         const { assert!(size_of::<Bucket<E>>() == BUCKET_BYTES, "an element is one word") };
         const { assert!(!std::mem::needs_drop::<Bucket<E>>()) };
-        assert!(count.is_power_of_two());
+        assert!(count.is_power_of_two() && count <= BUCKETS_MAX, "{count} buckets");
         let Ok(layout) = Layout::array::<Bucket<E>>(count) else {
             panic!("{count} buckets exceed the address space")
         };
@@ -467,7 +478,31 @@ impl<E> Array<E> {
             map(layout.size())
         };
         let Some(memory) = memory else { handle_alloc_error(layout) };
-        Array { buckets: memory.cast(), mask: count - 1, owns: PhantomData }
+        let mut array =
+            Array { buckets: memory.cast(), mask: (count - 1) as u32, counted: 0, owns: PhantomData };
+        array.count_used(count);
+        array
+    }
+
+    /// Says how many buckets are in use, for the count of used memory: the pages of a mapping that nobody has
+    /// touched yet are not there.
+    pub(super) fn count_used(&mut self, buckets: usize) {
+        if self.count() < MAPPED_FROM {
+            return;
+        }
+        let used = (buckets / COUNTED) as u32;
+        if self.counted < used {
+            memory::add((used - self.counted) as usize * COUNTED * BUCKET_BYTES);
+        } else {
+            memory::sub((self.counted - used) as usize * COUNTED * BUCKET_BYTES);
+        }
+        self.counted = used;
+    }
+
+    /// Bytes of this array in the count of used memory, if it is mapped.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> usize {
+        self.counted as usize * COUNTED * BUCKET_BYTES
     }
 
     #[inline]
@@ -478,20 +513,20 @@ impl<E> Array<E> {
     /// How many buckets there are.
     #[inline]
     pub(super) fn count(&self) -> usize {
-        if self.exists() { self.mask + 1 } else { 0 }
+        if self.exists() { self.mask() + 1 } else { 0 }
     }
 
     /// The bits of a hash that choose the bucket.
     #[inline]
     pub(super) fn mask(&self) -> usize {
-        self.mask
+        self.mask as usize
     }
 
     /// The bucket of an index or hash, of which the bits above the mask do not matter.
     #[inline]
     pub(super) fn bucket(&self, index: usize) -> &Bucket<E> {
         // SAFETY: the masked index is inside (of one bucket, when there is only `NOTHING`); invariant 2.
-        unsafe { self.buckets.add(index & self.mask).as_ref() }
+        unsafe { self.buckets.add(index & self.mask()).as_ref() }
     }
 
     /// As [`Array::bucket`], to be changed; `None` when the array does not exist.
@@ -501,7 +536,7 @@ impl<E> Array<E> {
             return None;
         }
         // SAFETY: the masked index is inside; the array owns its memory and is borrowed for change.
-        Some(unsafe { self.buckets.add(index & self.mask).as_mut() })
+        Some(unsafe { self.buckets.add(index & self.mask()).as_mut() })
     }
 
     /// Prefetches the line of a bucket.
@@ -523,6 +558,7 @@ impl<E> Array<E> {
             libc::madvise(start.cast(), emptied.len() * BUCKET_BYTES, libc::MADV_DONTNEED)
         };
         debug_assert_eq!(result, 0, "the range is ours");
+        self.count_used((self.counted as usize * COUNTED).saturating_sub(emptied.len()));
     }
 }
 
@@ -547,6 +583,7 @@ impl<E> Drop for Array<E> {
                 dealloc(self.buckets.as_ptr().cast(), Layout::from_size_align_unchecked(bytes, BUCKET_BYTES))
             };
         } else {
+            self.count_used(0);
             // SAFETY: `new` mapped it with this very length, and nobody borrows it any more.
             let result = unsafe { libc::munmap(self.buckets.as_ptr().cast(), bytes) };
             debug_assert_eq!(result, 0, "the mapping is ours");

@@ -83,14 +83,16 @@ impl Server {
     /// All output is sent: the buffer is given back, and a client that was to end ends.
     fn after_sending(&mut self, token: usize) {
         let client = &self.clients[token];
-        let session = &mut self.host.engine.state.sessions[client.session];
+        let state = &mut self.host.engine.state;
+        let session = &mut state.sessions[client.session];
         session.over_soft_limit_since_ms = None;
-        if self.spare.len() < SPARE_BUFFERS_MAX && session.output.buffer_size() <= SPARE_BUFFER_SIZE_MAX {
-            self.spare.push(session.output.recycle());
-        } else {
-            session.output = Default::default();
+        let (buffer, closing) = (session.output.recycle(), session.closing);
+        state.weigh(client.session);
+        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_SIZE_MAX {
+            state.clients_bytes += buffer.capacity();
+            self.spare.push(buffer);
         }
-        if session.closing != Closing::No || client.ended && !client.has_more() && !client.blocked {
+        if closing != Closing::No || client.ended && !client.has_more() && !client.blocked {
             self.close(token);
         }
     }
