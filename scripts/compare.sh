@@ -45,7 +45,7 @@ fi
 
 work=$(mktemp -d)
 server_pid="" log_policy=off
-trap '[[ -z $server_pid ]] || kill -9 "$server_pid" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '[[ -z $server_pid ]] || { kill -9 "$server_pid" && wait "$server_pid"; } 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 load=$(cut -d' ' -f1 /proc/loadavg)
 

@@ -75,9 +75,9 @@ fn rendered() -> String {
     for (group, title) in GROUPS {
         let rows = family(table, *group);
         let (refused, served): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, row)| is_refused(row));
-        write!(text, "\n### {title}\n\n").expect("memory");
+        write!(text, "\n### {title}\n").expect("memory");
         if !served.is_empty() {
-            text.push_str("| command | since | |\n|---|---|---|\n");
+            text.push_str("\n| command | since | what it does |\n|---|---|---|\n");
         }
         for (number, row) in served {
             let doc = &row.command.doc;
