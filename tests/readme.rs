@@ -1,6 +1,7 @@
-//! The README says what is true: its table of commands is the table of commands. `KVICK_UPDATE_README=1 cargo test --test
-//! readme` writes it anew.
+//! The README says what is true: its table of commands is the table of commands, and its sessions are what a server
+//! says. `KVICK_UPDATE_README=1 cargo test --test readme` writes the table anew.
 
+mod common;
 mod play;
 
 use std::fmt::Write;
@@ -10,6 +11,7 @@ use kvick::command::registry::{Commands, Row};
 use kvick::command::spec::Group;
 use kvick::command::table::install;
 
+use common::{Server, run, text};
 use play::Play;
 
 const FIRST: &str = "<!-- commands: the lines below are made by tests/readme.rs -->\n";
@@ -112,6 +114,42 @@ fn the_table_of_commands_is_the_table_of_commands() {
     }
     let differing = expected.lines().zip(found.lines()).find(|(expected, found)| expected != found);
     panic!("README.md is behind: KVICK_UPDATE_README=1 cargo test --test readme; first at {differing:?}");
+}
+
+/// The commands that the README shows behind a `$`, each with the lines shown below it.
+fn sessions(readme: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut inside = false;
+    for line in readme.lines() {
+        match (line.strip_prefix("    $ "), line.strip_prefix("    "), found.last_mut()) {
+            (Some(command), ..) => {
+                inside = true;
+                found.push((command.to_owned(), String::new()));
+            }
+            (None, Some(shown), Some((_, expected))) if inside => {
+                expected.push_str(shown);
+                expected.push('\n');
+            }
+            _ => inside = false,
+        }
+    }
+    found
+}
+
+#[test]
+fn the_sessions_shown_are_true() {
+    let server = Server::start(&[]);
+    let readme = fs::read_to_string(path()).expect("there is a README");
+    let sessions = sessions(&readme);
+    assert!(6 <= sessions.len(), "{sessions:?}");
+    for (command, expected) in sessions {
+        // As to a terminal, but to our port.
+        let ours = command
+            .replace("redis-cli", &format!("redis-cli --no-raw -p {}", server.port()))
+            .replace("6379", &server.port().to_string());
+        let said = run("timeout", &["20", "sh", "-c", &ours], b"");
+        assert_eq!(text(&said.stdout).replace('\r', ""), expected.trim_end(), "{command}");
+    }
 }
 
 #[test]
