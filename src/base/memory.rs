@@ -41,6 +41,18 @@ pub fn peak() -> usize {
     GAUGE.peak()
 }
 
+/// Counts bytes that were taken past the allocator: mapped memory, blocks of a page.
+#[inline]
+pub fn add(len: usize) {
+    GAUGE.change(len, 0);
+}
+
+/// Bytes that were counted by [`add`] are given back.
+#[inline]
+pub fn sub(len: usize) {
+    GAUGE.change(0, len);
+}
+
 /// Remembers what is in use if it is more than ever before. The tick calls it: ten times a second shows every
 /// peak that lasts, and the allocator is spared a comparison a call.
 pub fn note_peak() {

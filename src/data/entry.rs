@@ -32,13 +32,13 @@
 //! the access bits through `&self` races with nobody.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::date::UnixMs;
 use crate::base::number::{parse_i64, write_decimal};
+use crate::data::block;
 use crate::data::expiry::Ticket;
 use crate::data::list::List;
 use crate::data::table::Element;
@@ -235,9 +235,7 @@ impl Entry {
             flags |= RAW;
         }
         let size = block_size(form, flags, key.len(), embedded.len());
-        let layout = Layout::from_size_align(size, 8).expect("a block is smaller than the address space");
-        // SAFETY: the size is at least HEADER, hence not zero.
-        let Some(block) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let block = block::allocate(size);
         let at = block.as_ptr();
         // SAFETY: every write below lies within `size` bytes, by the definition of `fixed` and `block_size`;
         // word-sized writes are at multiples of 8 of a block aligned to 8.
@@ -593,16 +591,15 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let layout = Layout::from_size_align(self.block_len(), 8).expect("it was allocated with it");
-        // SAFETY: payloads are dropped once, here; the layout is the one of `build`, as the size is a function
-        // of the header.
+        let size = self.block_len();
+        // SAFETY: payloads are dropped once, here; the size is the one of `build`, being a function of the header.
         unsafe {
             match self.form() {
                 Form::Int | Form::Embedded => {}
                 Form::Shared => ptr::drop_in_place(self.payload().cast::<Bytes>()),
                 Form::List => ptr::drop_in_place(self.payload().cast::<Box<List>>()),
             }
-            dealloc(self.0.as_ptr(), layout);
+            block::release(self.0, size);
         }
     }
 }

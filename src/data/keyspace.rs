@@ -455,6 +455,11 @@ impl Keyspace {
         keys
     }
 
+    /// Makes room for so many more keys in a database.
+    pub fn reserve(&mut self, database: usize, keys: usize) {
+        self.databases[database].table.reserve(keys);
+    }
+
     /// Exchanges two databases.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);

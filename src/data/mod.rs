@@ -2,6 +2,7 @@
 
 pub mod table;
 pub mod list;
+pub mod block;
 pub mod entry;
 pub mod expiry;
 pub mod keyspace;

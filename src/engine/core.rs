@@ -45,8 +45,8 @@ impl Engine {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         ) {
             AccessPolicy::Lfu {
-                log_factor: settings.lfu_log_factor as u32,
-                decay_minutes: settings.lfu_decay_time as u32,
+                log_factor: settings.lfu_log_factor,
+                decay_minutes: settings.lfu_decay_time,
             }
         } else {
             AccessPolicy::Lru

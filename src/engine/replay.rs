@@ -54,6 +54,12 @@ impl Engine {
         }
     }
 
+    /// So many keys will come into the session's database.
+    pub fn reserve(&mut self, token: usize, keys: usize) {
+        let database = self.state.sessions[token].database;
+        self.keys.reserve(database, keys);
+    }
+
     /// Closes the session of a replay.
     pub fn end_replay(&mut self, token: usize) {
         self.leave(token);

@@ -11,7 +11,11 @@ const ELEMENTS_PER_COMMAND: usize = 64;
 /// Bytes that are gathered before they are written.
 const WRITE_SIZE: usize = 256 << 10;
 
-/// Writes every key of every database as commands. `progress` hears how many keys are done.
+/// How the line begins that says how many keys follow in the database; whoever does not know it skips it.
+pub const KEYS_NOTE: &str = "#KEYS ";
+
+/// Writes every key of every database as commands, whole commands in each write. `progress` hears how many keys
+/// are done.
 ///
 /// # Errors
 ///
@@ -28,6 +32,7 @@ pub fn write_snapshot(
             continue;
         }
         push_command(&mut bytes, &[b"SELECT", number.to_string().as_bytes()]);
+        bytes.extend_from_slice(format!("{KEYS_NOTE}{}\r\n", database.len()).as_bytes());
         for entry in database.table().iter() {
             write_entry(&mut bytes, entry, |bytes| drain(bytes, out))?;
             keys += 1;
@@ -50,8 +55,8 @@ fn drain(bytes: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Appends the commands that make this entry. Keys whose deadline has come are written like all others: the
-/// server that reads them sees for itself. Whenever there is enough to write in the middle of a collection, so
-/// that no list need fit into `bytes` as a whole, `drain` is given the chance.
+/// server that reads them sees for itself. Whenever there is enough to write after a command in the middle of a
+/// collection, so that no list need fit into `bytes` as a whole, `drain` is given the chance.
 fn write_entry(
     bytes: &mut Vec<u8>,
     entry: &Entry,
@@ -75,15 +80,21 @@ fn write_entry(
     if let Some(list) = entry.list() {
         let mut items = list.iter();
         while 0 < items.len() {
-            let count = items.len().min(ELEMENTS_PER_COMMAND);
+            let mut len = 0;
+            let fits = items.clone().take(ELEMENTS_PER_COMMAND).take_while(|item| {
+                let fits = len < WRITE_SIZE;
+                len += item.len_bytes();
+                fits
+            });
+            let count = fits.count();
             push_header(bytes, b'*', 2 + count);
             push_bulk(bytes, b"RPUSH");
             push_bulk(bytes, key);
             for item in items.by_ref().take(count) {
                 item.with_bytes(|text| push_bulk(bytes, text));
-                if WRITE_SIZE <= bytes.len() {
-                    drain(bytes)?;
-                }
+            }
+            if WRITE_SIZE <= bytes.len() {
+                drain(bytes)?;
             }
         }
     }

@@ -13,7 +13,7 @@ const CYCLES_PER_STEP: usize = 8;
 /// Buckets that one step of a table's growth moves.
 const BUCKETS_PER_STEP: usize = 64;
 /// Buckets or nodes that one step frees.
-const FREED_PER_STEP: usize = 256;
+const FREED_PER_STEP: usize = 64;
 
 impl Engine {
     /// Tick: one step of active expiry over all databases. Cycles of 20 keys that are due run again while more
@@ -25,7 +25,7 @@ impl Engine {
         let mut more = false;
         let (mut looked, mut removed) = (0, 0);
         for database in 0..self.keys.databases().len() {
-            if self.keys.databases()[database].expiry().len() == 0 {
+            if self.keys.databases()[database].expiry().is_empty() {
                 continue;
             }
             self.keys.enter(self.now, database);

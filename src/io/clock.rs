@@ -57,8 +57,8 @@ impl Clock {
     pub fn calibrate(&mut self) {
         let nanos = self.start.elapsed().as_nanos();
         let ticks = u128::from(read_ticks().wrapping_sub(self.start_ticks));
-        if 0 < ticks {
-            self.scale = u64::try_from((nanos << 32) / ticks).unwrap_or(0);
+        if let Some(scale) = (nanos << 32).checked_div(ticks) {
+            self.scale = u64::try_from(scale).unwrap_or(0);
         }
     }
 
@@ -93,7 +93,7 @@ impl Clock {
     pub fn nanos_between(&self, earlier: u64, later: u64) -> u64 {
         let ticks = later.saturating_sub(earlier);
         if cfg!(target_arch = "x86_64") {
-            (u128::from(ticks) * u128::from(self.scale) >> 32) as u64
+            ((u128::from(ticks) * u128::from(self.scale)) >> 32) as u64
         } else {
             ticks
         }

@@ -242,6 +242,8 @@ impl Host {
     pub fn background(&mut self, micros_max: u64) -> bool {
         let start = self.clock.mono_micros();
         let mut more = true;
+        // A table that was sized for what is being loaded would shrink again.
+        let loading = self.engine.state.persistence.loading.is_some();
         let mut expiring = !self.engine.state.debug.pause_cron;
         while more && self.clock.mono_micros() - start < micros_max {
             more = false;
@@ -251,7 +253,7 @@ impl Host {
                 let nanos = self.clock.nanos_between(before, self.clock.ticks());
                 self.engine.state.stats.expire_cycle_nanos += nanos;
                 more = expiring;
-                more |= self.engine.table_step();
+                more |= !loading && self.engine.table_step();
                 more |= self.engine.free_step();
                 if !more {
                     break;

@@ -1,10 +1,15 @@
 //! Loading: the requests of the log, run again by the engine.
 
 use crate::base::date::UnixMs;
+use crate::base::number::parse_u64;
 use crate::engine::Engine;
 use crate::engine::replay::Replayed;
+use crate::engine::snapshot::KEYS_NOTE;
 use crate::io::aof::reader::Sink;
 use crate::io::aof::record::Request;
+
+/// A key takes at least this much of a log.
+const KEY_BYTES_MIN: u64 = 24;
 
 /// Requests of a log being run again.
 pub struct Replay {
@@ -43,6 +48,22 @@ impl Replay {
         }
     }
 
+    /// Asks the cache for what a request will need.
+    pub fn soon(&self, engine: &Engine, request: Request<'_>) {
+        engine.prepare(self.token, request.args());
+    }
+
+    /// Sizes the table ahead, if the line says how many keys follow. `bytes_max` bounds what is believed.
+    pub fn note(&self, engine: &mut Engine, line: &[u8], bytes_max: u64) {
+        let keys = line
+            .strip_prefix(KEYS_NOTE.as_bytes())
+            .and_then(|rest| parse_u64(rest.trim_ascii_end()))
+            .filter(|keys| *keys <= bytes_max / KEY_BYTES_MIN);
+        if let Some(keys) = keys {
+            engine.reserve(self.token, keys as usize);
+        }
+    }
+
     /// Ends; the date is `now` again.
     pub fn end(self, engine: &mut Engine, now: UnixMs) {
         engine.end_replay(self.token);
@@ -73,5 +94,9 @@ pub struct Quietly<'a> {
 impl Sink for Quietly<'_> {
     fn request(&mut self, request: Request<'_>) -> Result<(), String> {
         self.replay.request(self.engine, request)
+    }
+
+    fn soon(&mut self, request: Request<'_>) {
+        self.replay.soon(self.engine, request);
     }
 }

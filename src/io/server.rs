@@ -168,7 +168,10 @@ impl Server {
         self.sending.append(&mut self.held);
         self.send_all();
         self.remove_unix_sockets();
-        self.host.exit_code().unwrap_or(0)
+        let code = self.host.exit_code().unwrap_or(0);
+        // The system takes the memory back at once; key by key it would take seconds.
+        std::mem::forget(self);
+        code
     }
 
     /// Loads the log; clients that connect meanwhile hear `-LOADING`.
@@ -590,6 +593,16 @@ impl Sink for Serving<'_> {
             return Err("told to stop".to_owned());
         }
         self.replay.request(&mut self.server.host.engine, request)
+    }
+
+    fn soon(&mut self, request: Request<'_>) {
+        self.replay.soon(&self.server.host.engine, request);
+    }
+
+    fn note(&mut self, line: &[u8]) {
+        let engine = &mut self.server.host.engine;
+        let bytes_max = engine.state.persistence.loading.as_ref().map_or(0, |loading| loading.total_bytes);
+        self.replay.note(engine, line, bytes_max);
     }
 
     fn progress(&mut self, bytes: u64) {

@@ -2,21 +2,55 @@
 //!
 //! It tells of its progress through a pipe: lines of two numbers, keys done and bytes copied on write.
 
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::engine::Engine;
 use crate::engine::snapshot::write_snapshot;
-use crate::io::aof::manifest::Place;
+use crate::io::aof::append::AppendFile;
+use crate::io::aof::manifest::{Manifest, Place};
 use crate::io::{logger, proc, sys};
 use crate::state::server::Persistence;
 
 /// Bytes of the base between two syncs, so that the last one is short.
-const SYNC_EVERY_BYTES: u64 = 4 << 20;
+const SYNC_EVERY_BYTES: usize = 16 << 20;
 /// Keys between two reports.
 const REPORT_EVERY_KEYS: u64 = 20_000;
+
+/// What a child is to do with the base it has written.
+pub struct Work {
+    /// Where the log is.
+    pub place: Place,
+    /// The log's files as they were at the fork.
+    pub manifest: Manifest,
+    /// Number of the increment that was begun with the rewrite.
+    pub first_kept: u64,
+    /// That increment still has this temporary name, and the manifest does not name it.
+    pub uncommitted: Option<PathBuf>,
+}
+
+impl Work {
+    /// Puts the base into its place, commits the manifest in which it stands for all that was before it, and
+    /// deletes that. The child does it so that the server need not wait for the disk.
+    fn commit(&self, base: &Path) -> io::Result<()> {
+        let mut manifest = self.manifest.clone();
+        if let Some(path) = &self.uncommitted {
+            let part = manifest.add_increment(&self.place).clone();
+            fs::rename(path, self.place.path(&part.name))?;
+        }
+        let part = manifest.next_base(&self.place);
+        fs::rename(base, self.place.path(&part.name))?;
+        manifest.rewritten(&self.place, self.first_kept);
+        manifest.commit(&self.place)?;
+        // What cannot be deleted now is named as history in the manifest, and deleted at the next start.
+        if let Err(error) = manifest.delete_history(&self.place) {
+            log::warn!("Old files of the log could not be deleted: {error}");
+        }
+        Ok(())
+    }
+}
 
 /// A child that is writing.
 pub struct Child {
@@ -35,12 +69,12 @@ pub enum Finished {
 }
 
 impl Child {
-    /// Forks. The child writes the data as it is now to a temporary file of `place` and ends.
+    /// Forks. The child writes the data as it is now to a temporary file, does `work` with it and ends.
     ///
     /// # Errors
     ///
     /// There is no child.
-    pub fn start(engine: &mut Engine, place: &Place) -> io::Result<Child> {
+    pub fn start(engine: &mut Engine, work: &Work) -> io::Result<Child> {
         let (reports, writer) = io::pipe()?;
         sys::set_nonblocking(&reports)?;
         let before = Instant::now();
@@ -51,8 +85,8 @@ impl Child {
                 sys::die_with_parent();
                 close_inherited_sockets();
                 logger::become_child();
-                let path = place.temporary_base(std::process::id());
-                let written = write_base(engine, &path, writer);
+                let path = work.place.temporary_base(std::process::id());
+                let written = write_base(engine, work, &path, writer);
                 if let Err(error) = &written {
                     log::warn!("Error writing the base of the log {}: {error}", path.display());
                 }
@@ -63,7 +97,7 @@ impl Child {
                 stats.total_forks += 1;
                 stats.latest_fork_micros = before.elapsed().as_micros() as u64;
                 let keys_total = engine.keys.databases().iter().map(|database| database.len() as u64).sum();
-                Ok(Child { pid, path: place.temporary_base(pid as u32), reports, keys_total })
+                Ok(Child { pid, path: work.place.temporary_base(pid as u32), reports, keys_total })
             }
         }
     }
@@ -124,31 +158,30 @@ fn close_inherited_sockets() {
     sockets.into_iter().for_each(sys::close);
 }
 
-/// A file that is synced as it grows.
+/// The base, in batches, synced as it grows.
 struct Base {
-    file: File,
-    unsynced: u64,
+    file: AppendFile,
+    unsynced: usize,
 }
 
 impl Write for Base {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.unsynced += count as u64;
+        self.file.append(bytes)?;
+        self.unsynced += bytes.len();
         if SYNC_EVERY_BYTES <= self.unsynced {
             self.unsynced = 0;
-            self.file.sync_data()?;
+            self.file.sync_now()?;
         }
-        Ok(count)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
-fn write_base(engine: &Engine, path: &Path, mut reports: io::PipeWriter) -> io::Result<()> {
-    let file = File::create(path)?;
-    let mut base = Base { file, unsynced: 0 };
+fn write_base(engine: &Engine, work: &Work, path: &Path, mut reports: io::PipeWriter) -> io::Result<()> {
+    let mut base = Base { file: AppendFile::create(path)?, unsynced: 0 };
     let mut reported = 0;
     write_snapshot(engine, &mut base, |keys| {
         if reported + REPORT_EVERY_KEYS <= keys {
@@ -157,7 +190,8 @@ fn write_base(engine: &Engine, path: &Path, mut reports: io::PipeWriter) -> io::
             writeln!(reports, "{keys} {}", proc::private_dirty_bytes()).ok();
         }
     })?;
-    base.file.sync_all()?;
+    base.file.sync_now()?;
+    work.commit(path)?;
     writeln!(reports, "{reported} {}", proc::private_dirty_bytes()).ok();
     Ok(())
 }

@@ -48,6 +48,9 @@ use super::window::{CHUNK_BYTES, Window};
 /// Redis reads lines that begin in `#` up to this length, with the line end.
 const ANNOTATION_BYTES_MAX: usize = 127;
 
+/// Requests that the sink is told of before it gets them.
+const REQUESTS_AHEAD: usize = 16;
+
 /// How a file begins that opens with a snapshot in Redis's own format.
 const PREAMBLE: &[u8] = b"REDIS";
 
@@ -55,6 +58,13 @@ const PREAMBLE: &[u8] = b"REDIS";
 pub trait Sink {
     /// One request, in order. An error ends the reading.
     fn request(&mut self, request: Request<'_>) -> Result<(), String>;
+
+    /// A request that will come soon: a time to ask the cache for what it needs. It may not come after all, if
+    /// the file is damaged.
+    fn soon(&mut self, _request: Request<'_>) {}
+
+    /// An annotation line that is not about batches.
+    fn note(&mut self, _line: &[u8]) {}
 
     /// So many more bytes were read: a time to tell waiting clients `-LOADING`.
     fn progress(&mut self, _bytes: u64) {}
@@ -202,7 +212,8 @@ pub fn read_file(path: &Path, last: bool, sink: &mut dyn Sink) -> Result<Report,
         let window = Window::open(path)?;
         let report = Report { size: window.size(), ..Report::default() };
         let (spans, verified, ours) = (Vec::new(), 0, false);
-        let mut reader = Reader { window, sink, last, spans, verified, ours, report };
+        let mut reader =
+            Reader { window, sink, last, spans, ahead: Ahead::default(), verified, ours, report };
         reader.run()?;
         Ok(reader.report)
     };
@@ -214,11 +225,21 @@ struct Reader<'a> {
     sink: &'a mut dyn Sink,
     last: bool,
     spans: Vec<Span>,
+    ahead: Ahead,
     /// Up to here the file is known to be whole: a verified batch, or MULTI to EXEC.
     verified: u64,
     /// What ends here was a batch of ours.
     ours: bool,
     report: Report,
+}
+
+/// How far the sink has been told of what comes.
+#[derive(Default)]
+struct Ahead {
+    /// The place in the file, and the requests from the one that is given next up to it.
+    at: u64,
+    count: usize,
+    spans: Vec<Span>,
 }
 
 /// What stands at a place of the window.
@@ -279,9 +300,14 @@ impl Reader<'_> {
         if line.starts_with(MARK.trim_ascii_end()) {
             return self.batch(length);
         }
+        self.skip_note(length);
+        Ok(())
+    }
+
+    fn skip_note(&mut self, length: usize) {
+        self.sink.note(&self.window.bytes()[..length]);
         self.report.lines += 1;
         self.window.skip(length);
-        Ok(())
     }
 
     /// The length of the annotation so many bytes from here, if it is whole and not too long.
@@ -336,8 +362,7 @@ impl Reader<'_> {
             if self.window.bytes()[0] == b'#' {
                 match self.annotation_length(0)? {
                     Some(length) if !self.window.bytes().starts_with(MARK) => {
-                        self.report.lines += 1;
-                        self.window.skip(length);
+                        self.skip_note(length);
                         continue;
                     }
                     _ => return self.corrupt(0, "no annotation may stand here".to_owned()),
@@ -431,7 +456,32 @@ impl Reader<'_> {
         record_word(&self.window.bytes()[..length], &self.spans)
     }
 
+    /// Tells the sink of the requests that follow in the window, up to [`REQUESTS_AHEAD`] of them.
+    fn look_ahead(&mut self) {
+        if self.ahead.at <= self.window.offset() {
+            self.ahead.at = self.window.offset();
+            self.ahead.count = 0;
+        }
+        while self.ahead.count < REQUESTS_AHEAD {
+            let from = (self.ahead.at - self.window.offset()) as usize;
+            let Some(bytes) = self.window.bytes().get(from..) else { return };
+            let Parsed::Whole(length) = record::parse(bytes, &mut self.ahead.spans) else {
+                let line = bytes.iter().take(ANNOTATION_BYTES_MAX).position(|byte| *byte == b'\n');
+                match line {
+                    Some(end) if bytes[0] == b'#' => self.ahead.at += end as u64 + 1,
+                    _ => return,
+                }
+                continue;
+            };
+            self.sink.soon(Request::new(&bytes[..length], &self.ahead.spans));
+            self.ahead.at += length as u64;
+            self.ahead.count += 1;
+        }
+    }
+
     fn give(&mut self, length: usize) -> Result<(), Trouble> {
+        self.ahead.count = self.ahead.count.saturating_sub(1);
+        self.look_ahead();
         let request = Request::new(&self.window.bytes()[..length], &self.spans);
         if let Err(why) = self.sink.request(request) {
             return Err(Trouble::Refused(Damage { at: self.window.offset(), why }));

@@ -5,8 +5,9 @@
 //! 1. Everything written so far is synced, so that only the file that comes next can have a torn tail.
 //! 2. A new increment is begun and, with the manifest naming it, everything from now on goes there.
 //! 3. The child is forked. It sees the data as it is at this moment and writes it to a temporary file.
-//! 4. When it is done the parent renames that file to the next base and commits the manifest, in which the new base
-//!    and the new increment stand for all files before them. Then those are deleted.
+//! 4. When it is done the child renames that file to the next base and commits the manifest, in which the new base
+//!    and the new increment stand for all files before them. Then it deletes those and ends. The parent reads the
+//!    manifest to see what was achieved, so a child that is killed at any moment leaves no doubt.
 //!
 //! A failure or a kill anywhere leaves a manifest whose files are whole, at worst with a file beside them that the
 //! next start deletes.
@@ -30,7 +31,7 @@ use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::batch;
-use crate::io::aof::child::{Child, Finished};
+use crate::io::aof::child::{Child, Finished, Work};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Loaded, Sink};
@@ -74,10 +75,7 @@ enum Rewrite {
 
 struct Running {
     child: Child,
-    /// Number of the increment that was begun with it.
-    first_kept: u64,
-    /// The increment still has a temporary name, and the manifest does not name it.
-    uncommitted: Option<PathBuf>,
+    work: Work,
 }
 
 impl Store {
@@ -426,14 +424,16 @@ impl Store {
         first_kept: u64,
         uncommitted: Option<PathBuf>,
     ) -> io::Result<()> {
-        let child = Child::start(engine, &self.place)?;
+        let (place, manifest) = self.files();
+        let work = Work { place, manifest, first_kept, uncommitted };
+        let child = Child::start(engine, &work)?;
         engine.begin_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = true;
         figures.rewrite_scheduled = false;
         figures.rewrite_started_ms = now_ms;
         log::info!("Background append only file rewriting started by pid {}", child.pid());
-        self.rewrite = Rewrite::Running(Running { child, first_kept, uncommitted });
+        self.rewrite = Rewrite::Running(Running { child, work });
         Ok(())
     }
 
@@ -448,41 +448,40 @@ impl Store {
         figures.rewrite_in_progress = false;
         figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
         let temporary = running.child.path().to_path_buf();
-        let done = match finished {
-            Finished::Done => self.finish_rewrite(&running, &temporary),
-            Finished::Failed(why) => Err(io::Error::other(why)),
-        };
-        match done {
-            Ok(()) => self.rewrite_succeeded(&mut engine.state),
-            Err(error) => {
+        // A child that was killed may have committed before; what is on disk decides.
+        let committed = self.take_up_manifest(&running);
+        match (committed, finished) {
+            (Ok(true), _) => self.rewrite_succeeded(&mut engine.state),
+            (committed, finished) => {
+                let why = match (committed, finished) {
+                    (Err(error), _) => error.to_string(),
+                    (_, Finished::Failed(why)) => why,
+                    (_, Finished::Done) => "its base is not in the manifest".to_owned(),
+                };
                 remove_leftover(&temporary);
-                if let Some(path) = &running.uncommitted {
+                if let Some(path) = &running.work.uncommitted {
                     remove_leftover(path);
                     self.file = None;
                     self.begin(&mut engine.state);
                     engine.state.settings.appendonly = false;
                 }
-                self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
+                self.rewrite_failed(&mut engine.state, now_ms, &why);
             }
         }
     }
 
-    fn finish_rewrite(&mut self, running: &Running, temporary: &Path) -> io::Result<()> {
-        let mut manifest = self.manifest.clone();
-        if let Some(path) = &running.uncommitted {
-            let part = manifest.add_increment(&self.place).clone();
-            fs::rename(path, self.place.path(&part.name))?;
+    /// Reads the manifest that a child may have committed. Returns whether it did.
+    fn take_up_manifest(&mut self, running: &Running) -> io::Result<bool> {
+        let base = running.work.manifest.next_base(&self.place);
+        match Manifest::read(&self.place)? {
+            Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
+                // Those that the child has deleted need not be named again.
+                manifest.history.retain(|part| self.place.path(&part.name).exists());
+                self.manifest = manifest;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
-        let base = manifest.next_base(&self.place);
-        fs::rename(temporary, self.place.path(&base.name))?;
-        manifest.rewritten(&self.place, running.first_kept);
-        manifest.commit(&self.place)?;
-        self.manifest = manifest;
-        // What cannot be deleted now is named as history in the manifest, and deleted at the next start.
-        if let Err(error) = self.manifest.delete_history(&self.place) {
-            log::warn!("Old files of the log could not be deleted: {error}");
-        }
-        Ok(())
     }
 
     fn rewrite_succeeded(&mut self, state: &mut State) {
@@ -550,7 +549,7 @@ impl Store {
         if let Rewrite::Running(running) = &mut self.rewrite {
             running.child.end();
             remove_leftover(running.child.path());
-            if let Some(path) = &running.uncommitted {
+            if let Some(path) = &running.work.uncommitted {
                 remove_leftover(path);
             }
             engine.end_snapshot();
