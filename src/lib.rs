@@ -20,7 +20,7 @@
 //! |---|---|---|---|
 //! | 0 | [`base`] | dates, numbers as Redis reads and writes them, globs, quoting, random numbers, the counting allocator | imports ours |
 //! | 1 | [`resp`] | `request.rs`: bytes to requests, resumable; `reply.rs`: replies to bytes, RESP2 and RESP3 | knows keys or commands |
-//! | 2 | [`data`] | `table.rs` the hash map; `entry.rs` one allocation a key; `list.rs`; `expiry.rs` the index of deadlines; `keyspace.rs` all of them together | says `resp`, reads a clock |
+//! | 2 | [`data`] | `table.rs` the hash map; `entry.rs` one allocation a key, `block.rs` where it comes from; `list.rs`; `expiry.rs` the index of deadlines; `keyspace.rs` all of them together | says `resp`, reads a clock |
 //! | 3 | [`config`] | one row a directive, in three tables; text to settings and back | opens files |
 //! | 4 | [`state`] | what commands see besides keys: sessions, figures, the records of a turn, `gate.rs` (which replies wait for the disk), `ask.rs` (what only `io` can do) | does I/O |
 //! | 5 | [`command`] | `spec.rs` (a row, an effect, an error), `options.rs`, one file a family, `table.rs` | holds a socket or file |
@@ -50,8 +50,8 @@
 //!
 //! - [`data::table`]: buckets of one cache line with seven tags and seven slots. Grows and shrinks a few buckets at a
 //!   time; every key has one home even then. Keyed hashing with a secret seed.
-//! - [`data::entry`]: header, deadline, key and a small value in one block; big strings are shared `Bytes`, which a
-//!   reply refers to instead of copying.
+//! - [`data::entry`]: header, deadline, key and a small value in one block of [`data::block`]; big strings are shared
+//!   `Bytes`, which a reply refers to instead of copying.
 //! - [`data::list`]: runs of elements, a deque of runs when long; never one allocation an element.
 //! - [`data::expiry`]: a record for each key with a deadline, in groups by period; a tick looks only at groups that
 //!   are due. Whoever looks up a key that is due removes it, too.
@@ -70,13 +70,15 @@
 //!   the directory over, to be kept, and nothing could tell which. In front, what is torn has been announced, and
 //!   what has not been announced is another server's. What torn and corrupt mean exactly stands in
 //!   [`io::aof::reader`].
+//! - **Notes**: a rewritten base says `#KEYS count` before each database, so that whoever loads it can size the table
+//!   ahead; `#TS:seconds` is Redis's own, under `aof-timestamp-enabled`.
 //!
 //! # Invariants
 //!
 //! - Invariant: nothing below `io` reads a clock. A date comes in with the turn; while requests of one turn run it
 //!   stands still. Replay runs at date zero, where nothing expires: the log itself says what did.
-//! - Invariant: nothing below `io` makes a system call: no file, socket, process or thread. (Memory is asked for
-//!   everywhere; the table maps its big arrays itself.)
+//! - Invariant: nothing below `io` makes a system call: no file, socket, process or thread. (Memory is another
+//!   matter: the table maps its big arrays itself, and entries their pages.)
 //! - Invariant: nothing below `io` draws a random number that the seed does not decide.
 //! - Invariant: no command holds a socket, a file or another client's output. What it needs of those it asks for by a
 //!   [`state::ask::Ask`], and `io` answers.
@@ -93,8 +95,8 @@
 //! - Invariant: no length that a peer or a file names takes memory before the bytes are there or a limit was checked.
 //! - Invariant: nothing moves all elements of a table in one stop, and nothing frees a big value in one stop.
 //! - Invariant: unsafe code stands only in the files that `tests/tidy.rs` names, each with its argument at the head.
-//! - There is no global state besides the allocator's counters, the logger, and the table of commands, which never
-//!   changes after the start. There are no locks at all, and nothing is `async`.
+//! - There is no global state besides memory (the allocator, its counters, a thread's pages of entries), the logger,
+//!   and the table of commands, which never changes after the start. There are no locks at all, and nothing is `async`.
 //!
 //! # Where to put what
 //!
