@@ -2,24 +2,27 @@
 # kvick beside other servers on this machine: throughput and processor time per request, and bytes per key.
 #
 # The server has core 0, the client core 1; servers take turns, several rounds, and each number is the median of its
-# rounds. Ratios are kvick : peer; for throughput more is better, for nanoseconds and bytes less is better.
+# rounds. Every round starts a fresh server and fills it with all the keys that requests will ask for. Ratios are
+# kvick : peer; for throughput more is better, for nanoseconds and bytes less is better. One client core is often the
+# limit of throughput, never of the processor time that the server takes for a request: that is the number to trust.
 #
 # Usage: scripts/compare.sh [options]
-#   --quick            fewer requests, one round, a tenth of the keys
+#   --quick            a tenth of the keys, fewer requests, three rounds: two minutes
 #   --rounds N         rounds (default 5)
 #   --requests N       requests of a run at -P 1 (default 200000; pipelined runs make more)
-#   --keys N           keys of the memory measurement (default 1000000)
+#   --keys N           keys that requests choose from, and keys of the memory measurement (default 1000000)
 #   --big              the memory measurement with 5,000,000 keys as well
 #   --only A,B         only rows whose names contain A or B ("GET -P 16", "bytes")
-#   --peers A,B        paths of the peers (default: redis-server and valkey-server, and $PEERS/bin/*)
-#   --binary PATH      our server (default: target/release/kvick, built if it is missing)
+#   --peers A,B        paths of the peers (default: redis-server and valkey-server, and $PEERS/bin/* with PEERS
+#                      from the environment, /tmp/peers if it is not set)
+#   --binary PATH      our server (default: target/release/kvick, built first)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=5 requests=200000 keys=1000000 big=no only="" peers="" binary="target/release/kvick"
+rounds=5 requests=200000 keys=1000000 big=no only="" peers="" binary=""
 while [[ $# -gt 0 ]]; do
     case $1 in
-    --quick) rounds=1 requests=20000 keys=100000 ;;
+    --quick) rounds=3 requests=50000 keys=100000 ;;
     --rounds) rounds=$2 && shift ;;
     --requests) requests=$2 && shift ;;
     --keys) keys=$2 && shift ;;
@@ -34,11 +37,17 @@ done
 
 command -v taskset >/dev/null && command -v redis-benchmark >/dev/null && command -v redis-cli >/dev/null ||
     { echo "needs taskset, redis-benchmark and redis-cli" >&2 && exit 1; }
-[[ -x $binary || $binary != target/release/kvick ]] || cargo build --release --quiet
+if [[ -z $binary ]]; then
+    # Always: what is fresh takes no time, and what is stale would be measured.
+    cargo build --release --quiet
+    binary=${CARGO_TARGET_DIR:-target}/release/kvick
+fi
 
 work=$(mktemp -d)
 server_pid="" log_policy=off
-trap '[[ -z $server_pid ]] || kill -9 "$server_pid" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '[[ -z $server_pid ]] || { kill -9 "$server_pid" && wait "$server_pid"; } 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM
+load=$(cut -d' ' -f1 /proc/loadavg)
 
 # The servers: a name each, ours first.
 names=(kvick) paths=("$(realpath -s "$binary")")
@@ -114,8 +123,21 @@ wanted() {
 bench() {
     local count=$1 pipeline=$2
     shift 2
-    taskset -c "$client_core" redis-benchmark -p "$port" -c 50 -n "$count" -P "$pipeline" -r 1000000 --csv "$@" \
-        2>/dev/null | tail -1 | awk -F, '{ gsub(/"/, "", $2); print $2 }'
+    taskset -c "$client_core" redis-benchmark -p "$port" -c 50 -n "$count" -P "$pipeline" -r "$keys" --csv "$@" \
+        >"$work/bench" 2>&1 || { cat "$work/bench" >&2 && exit 1; }
+    # An error reply ends the benchmark, and what it says then is no number.
+    tail -1 "$work/bench" | awk -F, '{ gsub(/"/, "", $2); if ($2 + 0 <= 0) exit 1; printf "%.0f\n", $2 }' ||
+        { cat "$work/bench" >&2 && exit 1; }
+}
+
+# fill COUNT BYTES: as many keys, with the names that redis-benchmark chooses from, and values of so many bytes.
+fill() {
+    local count=$1 file=$work/fill.$1.$2
+    [[ -e $file ]] || awk -v n="$count" -v len="$2" 'BEGIN {
+        v = sprintf("%" len "s", ""); gsub(/ /, "x", v)
+        for (i = 0; i < n; i++) printf "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%d\r\n%s\r\n", i, len, v }' >"$file"
+    taskset -c "$client_core" redis-cli -p "$port" --pipe <"$file" >"$work/pipe" 2>&1 || true
+    [[ $(redis-cli -p "$port" DBSIZE) == "$count" ]] || { cat "$work/pipe" >&2 && exit 1; }
 }
 
 # measure NUMBER ROW COUNT PIPELINE COMMAND…: one run against the server that is up; appends to the row's files.
@@ -158,8 +180,7 @@ run_rows() {
             else
                 start "${paths[$server]}" --appendonly yes --appendfsync "$policy"
             fi
-            # Keys to find, and a warm server.
-            bench "$((requests * 2))" 64 SET key:__rand_int__ xxxxxxxxxxxxxxxx >/dev/null
+            fill "$keys" 16
             bench 1000 16 RPUSH list xxxxxxxxxxxxxxxx >/dev/null
             log_policy=$policy.$server
         fi
@@ -175,10 +196,7 @@ run_memory() {
     local server=$1 row=$2 count=$3 before after
     start "${paths[$server]}" --appendonly no
     before=$(resident_bytes)
-    awk -v n="$count" 'BEGIN { v = "12345678901234567890123456789012"
-        for (i = 0; i < n; i++) printf "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$32\r\n%s\r\n", i, v }' |
-        taskset -c "$client_core" redis-cli -p "$port" --pipe >"$work/pipe" 2>&1
-    [[ $(redis-cli -p "$port" DBSIZE) == "$count" ]] || { cat "$work/pipe" >&2 && exit 1; }
+    fill "$count" 32
     after=$(resident_bytes)
     awk -v b="$before" -v a="$after" -v n="$count" 'BEGIN { printf "%.1f\n", (a - b) / n }' >>"$work/$row.$server.bytes"
     stop
@@ -203,22 +221,22 @@ for number in "${!memory_rows[@]}"; do
     done
 done
 
-# line NAME ROW KIND UNIT: our median and the ratio to each peer.
+# line NAME ROW KIND: our median and the ratio to each peer.
 line() {
-    local name=$1 row=$2 kind=$3 unit=$4 own cell server
+    local name=$1 row=$2 kind=$3 own cell server
     own=$(median "$work/$row.0.$kind")
-    printf '| %s | %s %s ' "$name" "$own" "$unit"
+    printf '| %s | %s ' "$name" "$own"
     for server in "${!names[@]}"; do
         [[ $server != 0 ]] || continue
         cell=$(median "$work/$row.$server.$kind")
-        awk -v a="$own" -v b="$cell" -v u="$unit" 'BEGIN { if (b > 0) printf "| %.2f (%s) ", a / b, b; else printf "| - " }'
+        awk -v a="$own" -v b="$cell" 'BEGIN { if (b > 0) printf "| %.2f (%s) ", a / b, b; else printf "| - " }'
     done
     echo "|"
 }
 
-# table TITLE KIND UNIT
+# table TITLE KIND
 table() {
-    local title=$1 kind=$2 unit=$3 number name
+    local title=$1 kind=$2 number name
     printf '\n| %s ' "$title"
     printf '| %s ' "${names[@]}"
     printf '|\n|---'
@@ -226,23 +244,24 @@ table() {
     echo "|"
     if [[ $kind == bytes ]]; then
         for number in "${!memory_rows[@]}"; do
-            [[ ! -e $work/memory$number.0.bytes ]] || line "${memory_rows[$number]%%;*}" "memory$number" bytes "$unit"
+            [[ ! -e $work/memory$number.0.bytes ]] || line "${memory_rows[$number]%%;*}" "memory$number" bytes
         done
         return
     fi
     for number in "${!rows[@]}"; do
         name=${rows[$number]%%;*}
-        [[ ! -e $work/row$number.0.$kind ]] || line "$name" "row$number" "$kind" "$unit"
+        [[ ! -e $work/row$number.0.$kind ]] || line "$name" "row$number" "$kind"
     done
 }
 
 model=$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
 echo "Machine: $model, $cores cores, $memory, Linux $(uname -r); server on core 0, client on core $client_core;" \
-    "redis-benchmark -c 50, median of $rounds; ratios are kvick : peer (the peer's own number in brackets)."
+    "redis-benchmark -c 50 over $keys keys, median of $rounds rounds; load of the machine before: $load." \
+    "Ratios are kvick : peer, with the peer's own number in brackets."
 for server in "${!paths[@]}"; do
     echo "- ${names[$server]}: $("${paths[$server]}" --version 2>/dev/null | head -1)"
 done
-table "requests a second (more is better)" speed "/s"
-table "processor time a request (less is better)" cpu "ns"
-[[ -z $(find "$work" -name '*.bytes') ]] || table "resident memory (less is better)" bytes "B"
+table "requests a second (more is better)" speed
+table "nanoseconds of processor time a request (less is better)" cpu
+[[ -z $(find "$work" -name '*.bytes') ]] || table "resident memory in bytes (less is better)" bytes
