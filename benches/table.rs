@@ -8,9 +8,6 @@ use ahash::RandomState;
 use criterion::{BatchSize, Criterion};
 use kvick::data::table::{Element, Hasher, Table};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Elements of the table that is asked.
 const ASKED: u64 = 1_000_000;
 

@@ -80,7 +80,7 @@ fn is_local(session: &Session) -> bool {
 /// Names and values, in turn. Names that are no text are no names either, and are named as far as they are
 /// text.
 fn pairs(args: Args<'_>) -> Result<Vec<(Cow<'_, str>, &str)>, Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::SYNTAX);
     }
     let indexes = (2..args.len()).step_by(2);

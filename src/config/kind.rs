@@ -291,7 +291,7 @@ fn save(words: &[&str], current: &str) -> Result<String, String> {
 }
 
 fn output_limits(words: &[&str], current: &str) -> Result<String, String> {
-    if words.is_empty() || words.len() % 4 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err(String::from("Wrong number of arguments in buffer limit configuration."));
     }
     let Some(mut limits) = OutputLimits::read(current) else {

@@ -191,10 +191,10 @@ impl List {
     /// Prepares for a command that is going to add `count` values of together `bytes` bytes: the encoding is
     /// decided once for all of them, as Redis does. Then push them one by one on what is returned.
     pub fn grow(&mut self, bytes: usize, count: usize, limits: Limits) -> Growth<'_> {
-        if let Form::Small(run) = &self.form {
-            if limits.exceeded(run.size().saturating_add(bytes), run.count().saturating_add(count)) {
-                self.make_quick();
-            }
+        if let Form::Small(run) = &self.form
+            && limits.exceeded(run.size().saturating_add(bytes), run.count().saturating_add(count))
+        {
+            self.make_quick();
         }
         Growth { list: self, limits }
     }

@@ -263,11 +263,11 @@ impl<E> Table<E> {
     /// Moves the frontier over one bucket, which the caller has emptied.
     fn advance(&mut self) {
         self.drained += 1;
-        if self.drained % COUNTED == 0 {
+        if self.drained.is_multiple_of(COUNTED) {
             let live = self.live_in_next();
             self.next.count_used(live);
         }
-        if self.drained % SLICE == 0 {
+        if self.drained.is_multiple_of(SLICE) {
             self.now.release(self.drained - SLICE..self.drained);
         }
     }

@@ -101,7 +101,7 @@ impl Group {
 
     fn push(&mut self, record: Record) -> usize {
         let position = self.len;
-        if position % CHUNK == 0 {
+        if position.is_multiple_of(CHUNK) {
             let capacity = if position == 0 { CHUNK_MIN } else { CHUNK };
             self.chunks.push(Vec::with_capacity(capacity));
         }

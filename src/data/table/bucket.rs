@@ -548,7 +548,7 @@ impl<E> Array<E> {
     /// Gives the memory of emptied buckets back; they stay empty and usable. Does nothing in small arrays. The range
     /// begins and ends at multiples of [`SLICE`].
     pub(super) fn release(&mut self, emptied: Range<usize>) {
-        assert!(emptied.start % SLICE == 0 && emptied.end % SLICE == 0);
+        assert!(emptied.start.is_multiple_of(SLICE) && emptied.end.is_multiple_of(SLICE));
         if self.count() < MAPPED_FROM || self.count() < emptied.end {
             return;
         }

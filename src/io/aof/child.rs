@@ -121,7 +121,7 @@ impl Child {
         let mut text = [0; 4096];
         if let Ok(count) = self.reports.read(&mut text) {
             let text = String::from_utf8_lossy(&text[..count]);
-            let numbers = text.lines().filter_map(|line| line.split_once(' ')).last();
+            let numbers = text.lines().filter_map(|line| line.split_once(' ')).next_back();
             if let Some((keys, bytes)) = numbers {
                 figures.child_keys = (keys.parse().unwrap_or(0), self.keys_total);
                 figures.child_cow_now_bytes = bytes.parse().unwrap_or(0);

@@ -86,7 +86,7 @@ enum Rewrite {
     None,
     /// It begins when what was written so far is synced.
     Wanted,
-    Running(Running),
+    Running(Box<Running>),
 }
 
 struct Running {

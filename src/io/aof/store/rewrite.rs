@@ -101,7 +101,7 @@ impl Store {
         figures.rewrite_started_ms = now_ms;
         log::info!("Background append only file rewriting started by pid {}", child.pid());
         let heals = self.sync_failed;
-        self.rewrite = Rewrite::Running(Running { child, work, heals });
+        self.rewrite = Rewrite::Running(Box::new(Running { child, work, heals }));
         Ok(())
     }
 
