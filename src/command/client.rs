@@ -9,7 +9,7 @@ use crate::command::connection::check_name;
 use crate::command::options::Options;
 use crate::command::registry::{Found, commands};
 use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
 use crate::state::session::{Closing, ReplyMode, Session};
@@ -178,7 +178,7 @@ fn setinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         check_name(value, "lib-ver")?;
         ctx.session().lib_ver = value.to_vec();
     } else {
-        return Err(Error::text(format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(option))));
+        return Err(Error::text(format!("ERR Unrecognized option '{}'", repeated(option, usize::MAX))));
     }
     ctx.reply.ok();
     Ok(Effect::Unchanged)

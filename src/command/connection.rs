@@ -8,7 +8,7 @@ use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::command::options::Options;
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, READONLY, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REDIS_VERSION};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REDIS_VERSION, repeated};
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::session::{Closing, ReplyMode};
@@ -183,7 +183,7 @@ impl<'a> Hello<'a> {
                 hello.name = Some(options.value()?);
                 hello.name.map_or(Ok(()), |name| check_name(name, "Client names"))?;
             } else {
-                let option = String::from_utf8_lossy(option);
+                let option = repeated(option, usize::MAX);
                 return Err(Error::text(format!("ERR Syntax error in HELLO option '{option}'")));
             }
         }

@@ -15,7 +15,9 @@ use std::ops::RangeInclusive;
 
 use crate::base::number::{parse_f64, parse_i64};
 use crate::command::spec::flag::{ADMIN, INTERNAL_WRITE, LOADING, NOSCRIPT, STALE, WHOLE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, Outcome, Run};
+use crate::command::spec::{
+    Class, Command, Ctx, Doc, Effect, Error, Group, Outcome, REPEATED_MAX, Run, repeated,
+};
 use crate::data::digest::Digest;
 use crate::data::entry::Value;
 use crate::data::keyspace::Deadline;
@@ -159,8 +161,6 @@ const NOT_ALLOWED: Error = Error::of(
      server.",
 );
 const LOADING_NOW: Error = Error::of("LOADING Redis is loading the dataset in memory");
-/// Bytes of a subcommand's name that its error repeats.
-const REPEATED_MAX: usize = 128;
 
 fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let local = is_local(ctx.session());
@@ -184,8 +184,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// The error for an unknown subcommand, a wrong number of arguments, and whatever a subcommand cannot make sense of.
 fn unknown(args: Args<'_>) -> Error {
-    let name = args.get(1);
-    let name = String::from_utf8_lossy(&name[..name.len().min(REPEATED_MAX)]);
+    let name = repeated(args.get(1), REPEATED_MAX);
     Error::text(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."))
 }
 

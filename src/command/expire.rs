@@ -5,7 +5,7 @@ use crate::base::date::UnixMs;
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome, repeated};
 use crate::command::string::DeadlineUnit;
 use crate::resp::request::Args;
 
@@ -62,7 +62,7 @@ impl Conditions {
             } else if options.word("LT") {
                 found.earlier = true;
             } else {
-                let word = String::from_utf8_lossy(word);
+                let word = repeated(word, usize::MAX);
                 return Err(Error::text(format!("ERR Unsupported option {word}")));
             }
         }

@@ -5,7 +5,7 @@
 
 use crate::command::registry::commands;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::latency::Event;
@@ -146,7 +146,7 @@ fn graph(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = args.get(2);
     let found = ctx.state.latency.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
     let Some((known, event)) = found else {
-        let name = String::from_utf8_lossy(name);
+        let name = repeated(name, usize::MAX);
         return Err(Error::text(format!("ERR No samples available for event '{name}'")));
     };
     let drawing = draw(known, event, ctx.now().secs());

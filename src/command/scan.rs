@@ -1,9 +1,10 @@
 //! Which keys there are: all, by pattern, step by step, one at random, how many.
 
 use crate::base::glob;
+use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{DANGEROUS, FAST, READONLY, WHOLE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
 use crate::data::entry::{Entry, Kind};
 use crate::resp::request::Args;
 
@@ -11,6 +12,8 @@ use crate::resp::request::Args;
 const COUNT_DEFAULT: u64 = 10;
 /// Buckets that a step of `SCAN` visits at most, for each element that was asked for.
 const BUCKETS_PER_ELEMENT: u64 = 10;
+
+const INVALID_CURSOR: Error = Error::of("ERR invalid cursor");
 
 const fn doc(
     since: &'static str,
@@ -122,16 +125,28 @@ fn kind(name: &[u8]) -> Result<Option<Kind>, Error> {
     if ["set", "zset", "hash", "stream"].into_iter().any(is) {
         return Ok(None);
     }
-    let name = String::from_utf8_lossy(name);
+    let name = repeated(name, usize::MAX);
     Err(Error::text(format!("ERR unknown type name '{name}'")))
 }
 
+/// Reads a cursor. Redis leaves what is no proper integer to C's `strtoull`, hence leading blanks, zeros and signs,
+/// an end at a zero byte, and negative numbers counted down from 2^64 if they are no proper integer either.
 fn cursor(text: &[u8]) -> Result<u64, Error> {
-    // Leading zeros are allowed here, unlike in other numbers.
-    Some(text)
-        .filter(|text| text.iter().all(u8::is_ascii_digit))
-        .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
-        .ok_or(Error::of("ERR invalid cursor"))
+    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
+    if let Some(number) = parse_i64(text) {
+        return u64::try_from(number).map_err(|_| INVALID_CURSOR);
+    }
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', digits)) => (true, digits),
+        Some((b'+', digits)) => (false, digits),
+        _ => (false, text),
+    };
+    let number = Some(digits)
+        .filter(|digits| digits.iter().all(u8::is_ascii_digit))
+        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok())
+        .ok_or(INVALID_CURSOR)?;
+    Ok(if negative { number.wrapping_neg() } else { number })
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::command::spec::flag::{ADMIN, LOADING, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
 use crate::resp::request::Args;
 
 const fn doc(
@@ -104,7 +104,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         2 => COUNT_DEFAULT,
         3 => count(args.get(2))?,
         _ => {
-            let name = String::from_utf8_lossy(args.get(1));
+            let name = repeated(args.get(1), usize::MAX);
             return Err(Error::text(format!(
                 "ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG HELP."
             )));

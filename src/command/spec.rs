@@ -251,6 +251,17 @@ impl Error {
     }
 }
 
+/// Bytes of a name or argument that an error repeats at most.
+pub const REPEATED_MAX: usize = 128;
+
+/// What an error repeats of an argument: at most `max` bytes, and only up to a zero byte, where Redis's texts end.
+/// What is no UTF-8 is replaced, since clients take errors for text.
+pub fn repeated(argument: &[u8], max: usize) -> Cow<'_, str> {
+    let argument = &argument[..argument.len().min(max)];
+    let end = memchr::memchr(0, argument).unwrap_or(argument.len());
+    String::from_utf8_lossy(&argument[..end])
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -6,14 +6,11 @@
 
 use crate::command::registry::{Found, commands};
 use crate::command::spec::flag::{FAST, INTERNAL_WRITE, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
-use crate::command::spec::{Command, Ctx, Effect, Error, log_expired};
+use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated};
 use crate::engine::Engine;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
-
-/// Bytes of a name or of the arguments that the error for an unknown command repeats.
-const REPEATED_MAX: usize = 128;
 
 /// What the first pass found out about a request.
 #[derive(Clone, Copy, Debug)]
@@ -237,20 +234,22 @@ impl Engine {
 }
 
 fn unknown_command(args: Args<'_>) -> Error {
-    let cut = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
-    let mut text = String::new();
+    let (mut text, mut room) = (String::new(), REPEATED_MAX);
     for arg in args.iter().skip(1) {
-        if REPEATED_MAX <= text.len() {
+        text.push_str(&format!("'{}' ", repeated(arg, room)));
+        // Counted as they came, quotes and blank included; what is no UTF-8 may be longer in the text.
+        let len = memchr::memchr(0, arg).unwrap_or(arg.len()).min(room);
+        room = room.saturating_sub(len + 3);
+        if room == 0 {
             break;
         }
-        text.push_str(&format!("'{}' ", cut(arg, REPEATED_MAX - text.len())));
     }
-    let name = cut(args.get(0), REPEATED_MAX);
+    let name = repeated(args.get(0), REPEATED_MAX);
     Error::text(format!("ERR unknown command '{name}', with args beginning with: {text}"))
 }
 
 fn unknown_subcommand(container: usize, args: Args<'_>) -> Error {
-    let name = String::from_utf8_lossy(&args.get(1)[..args.get(1).len().min(REPEATED_MAX)]).into_owned();
+    let name = repeated(args.get(1), REPEATED_MAX);
     let container = commands().row(container).command.name.to_uppercase();
     Error::text(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
 }

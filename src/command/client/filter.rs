@@ -5,7 +5,7 @@
 
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
-use crate::command::spec::Error;
+use crate::command::spec::{Error, repeated};
 use crate::state::session::Session;
 
 /// The letters that `flags` in `CLIENT LIST` may hold in Redis and Valkey, of which some never occur here.
@@ -183,14 +183,11 @@ fn seconds(what: &str, value: &[u8]) -> Result<u64, Error> {
 }
 
 fn quoting(text: &str, value: &[u8]) -> Error {
-    Error::text(format!("ERR {text} '{}'", String::from_utf8_lossy(value)))
+    Error::text(format!("ERR {text} '{}'", repeated(value, usize::MAX)))
 }
 
 fn unknown_in_filter(what: &str, value: &[u8]) -> Error {
-    Error::text(format!(
-        "ERR Unknown {what} found in the provided filter: {}",
-        String::from_utf8_lossy(value)
-    ))
+    Error::text(format!("ERR Unknown {what} found in the provided filter: {}", repeated(value, usize::MAX)))
 }
 
 /// The address without its port and without the brackets of IPv6.
