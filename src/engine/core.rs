@@ -49,10 +49,7 @@ impl Engine {
             settings.maxmemory_policy,
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         ) {
-            AccessPolicy::Lfu {
-                log_factor: settings.lfu_log_factor,
-                decay_minutes: settings.lfu_decay_time,
-            }
+            AccessPolicy::Lfu { log_factor: settings.lfu_log_factor, decay_minutes: settings.lfu_decay_time }
         } else {
             AccessPolicy::Lru
         };
