@@ -29,6 +29,8 @@ pub static COMMANDS: &[Command] = &[
 struct Source<'a> {
     state: &'a State,
     keys: &'a Keyspace,
+    /// Bytes of the buffer that the reply is written to.
+    output_bytes: usize,
 }
 
 /// The text in the making.
@@ -105,7 +107,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let asked = |name: &str| args.iter().skip(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
     let all = asked("all") || asked("everything");
-    let source = Source { state: ctx.state, keys: ctx.keys };
+    let source = Source { state: ctx.state, keys: ctx.keys, output_bytes: ctx.reply.out.buffer_size() };
     let mut page = Page::default();
     for section in SECTIONS {
         if all || (default && section.default) || asked(section.name) {
@@ -178,7 +180,7 @@ fn clients(page: &mut Page, source: &Source<'_>) {
 }
 
 fn memory(page: &mut Page, source: &Source<'_>) {
-    let Source { state, keys } = source;
+    let Source { state, keys, output_bytes } = source;
     let usage = Usage::measure(keys, state);
     page.section("Memory");
     page.bytes("used_memory", usage.used as u64);
@@ -208,7 +210,7 @@ fn memory(page: &mut Page, source: &Source<'_>) {
     page.field("maxmemory_policy", state.settings.maxmemory_policy.show());
     page.field("mem_fragmentation_ratio", format_args!("{:.2}", usage.fragmentation()));
     page.field("mem_fragmentation_bytes", usage.fragmentation_bytes());
-    page.field("mem_not_counted_for_evict", state.not_counted());
+    page.field("mem_not_counted_for_evict", state.not_counted() + output_bytes);
     page.zeros(&[
         "mem_replication_backlog",
         "mem_total_replication_buffers",

@@ -35,7 +35,7 @@ fn sample() -> (State, Keyspace) {
 /// The text of these sections.
 fn page(state: &State, keys: &Keyspace, sections: &[&str]) -> String {
     let mut page = Page::default();
-    let source = Source { state, keys };
+    let source = Source { state, keys, output_bytes: 7 };
     SECTIONS.iter().filter(|section| sections.contains(&section.name)).for_each(|section| {
         (section.write)(&mut page, &source);
     });
@@ -109,6 +109,7 @@ fn memory_adds_up() {
     assert_eq!(found["used_memory_rss_human"], "3.00M");
     assert!(number("used_memory") <= number("used_memory_peak"));
     assert!(0 < number("used_memory_overhead"));
+    assert_eq!(number("mem_not_counted_for_evict"), state.not_counted() as u64 + 7);
     assert_eq!((found["maxmemory_human"], found["maxmemory_policy"]), ("0B", "noeviction"));
     assert!(found["used_memory_peak_perc"].ends_with('%'));
 }

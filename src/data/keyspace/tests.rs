@@ -444,3 +444,37 @@ fn a_random_key_is_found_among_thousands_that_expired() {
     keys.delete(keys.key(b"kept"));
     assert_eq!(keys.random_key(), None);
 }
+
+#[test]
+fn eviction_goes_on_until_nothing_is_left_that_may_go() {
+    for choice in [Choice::Idle, Choice::Seldom, Choice::Random, Choice::Soonest] {
+        for volatile in [false, true] {
+            if choice == Choice::Soonest && !volatile {
+                continue;
+            }
+            let mut keys = Keyspace::new(DATABASES, 11);
+            for number in 0..900i64 {
+                keys.enter(UnixMs(1000 + number * 50), number as usize % DATABASES);
+                let deadline = if number % 5 < 3 {
+                    Deadline::At(UnixMs(1_000_000 * (1 + number % 7)))
+                } else {
+                    Deadline::Clear
+                };
+                keys.set(keys.key(&name(number as u64)), Value::string(b"v"), deadline);
+            }
+            let eviction = Eviction { volatile, choice, samples: 5 };
+            let mut names = BTreeSet::new();
+            while let Some(evicted) = keys.evict(eviction) {
+                assert_eq!(keys.key(evicted.key().bytes).hash, evicted.hash);
+                assert!(!volatile || evicted.entry.deadline().is_some());
+                assert!(names.insert((evicted.database, evicted.key().bytes.to_vec())));
+                keys.discard_evicted(evicted);
+                if names.len() % 50 == 0 {
+                    check_tickets(&keys);
+                }
+            }
+            let left: usize = keys.databases().iter().map(Database::len).sum();
+            assert_eq!((names.len(), left), if volatile { (540, 360) } else { (900, 0) }, "{choice:?}");
+        }
+    }
+}
