@@ -35,6 +35,7 @@ const TOP: &[&str] = &[
 const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
     "src/data/table/bucket.rs",
+    "src/data/block.rs",
     "src/data/entry.rs",
     "src/io/sys.rs",
     "src/io/clock.rs",
@@ -313,7 +314,7 @@ fn nothing_in(complaints: Vec<String>) {
 fn files_name_only_what_is_declared_above_them() {
     let house = House::new();
     let mut complaints = Vec::new();
-    for (module, file) in &house.files {
+    for (module, file) in house.files.iter().filter(|(_, file)| !is_test_file(file)) {
         let code = code_only(without_tests(&read(file)));
         for path in named_paths(&code, module) {
             if let Some(objection) = house.objection(module, &path) {

@@ -4,9 +4,9 @@
 //! arguments apart; so there is one row for all, and a table of its own here. What kvick has nothing like is in
 //! [`REFUSED`] and refused by name.
 
+mod serialized;
 mod inspect;
 mod protocol;
-mod serialized;
 mod switch;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! `COMMAND`: what the table of commands says of itself.
 
+mod syntax;
 mod docs;
 mod facts;
 mod getkeys;
-mod syntax;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,9 @@
 pub mod spec;
 pub mod options;
 pub mod registry;
+pub mod condition;
 pub mod string;
+pub mod lcs;
 pub mod list;
 pub mod key;
 pub mod expire;

@@ -2,6 +2,7 @@
 
 use crate::base::date::UnixMs;
 use crate::base::float::LongDouble;
+use crate::command::condition::Condition;
 use crate::command::options::{Options, Slot};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
@@ -37,13 +38,6 @@ pub static COMMANDS: &[Command] = &[
         doc: doc("1.0.0", "O(1)", "key", "Subtracts one from an integer, which is 0 if the key does not exist.") },
     Command { name: "decrby", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: decrby, subcommands: &[],
         doc: doc("1.0.0", "O(1)", "key decrement", "Subtracts a number from an integer, which is 0 if the key does not exist.") },
-    Command { name: "delex", arity: -2, flags: WRITE | FAST, keys: &[KeySpec::one(1, &["RM", "DELETE"])], run: delex, subcommands: &[],
-        doc: doc("8.4.0", "O(1), or O(N) of the value's length where digests are compared",
-            "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]", "Deletes a key if its string meets a condition.") },
-    Command { name: "delifeq", arity: 3, flags: WRITE | FAST, keys: &[KeySpec::one(1, &["RM", "DELETE"])], run: delifeq, subcommands: &[],
-        doc: doc("9.0.0", "O(1)", "key value", "Deletes a key if its string equals the value.") },
-    Command { name: "digest", arity: 2, flags: READONLY | FAST, keys: READ_ONE, run: digest, subcommands: &[],
-        doc: doc("8.4.0", "O(N) of the value's length", "key", "Returns the XXH3 digest of a string in hexadecimal.") },
     Command { name: "get", arity: 2, flags: READONLY | FAST, keys: READ_ONE, run: get, subcommands: &[],
         doc: doc("1.0.0", "O(1)", "key", "Returns a string.") },
     Command { name: "getdel", arity: 2, flags: WRITE | FAST, keys: TAKE_ONE, run: getdel, subcommands: &[],
@@ -61,10 +55,6 @@ pub static COMMANDS: &[Command] = &[
         doc: doc("1.0.0", "O(1)", "key increment", "Adds a number to an integer, which is 0 if the key does not exist.") },
     Command { name: "incrbyfloat", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: incrbyfloat, subcommands: &[],
         doc: doc("2.6.0", "O(1)", "key increment", "Adds to a floating point number, which is 0 if the key does not exist.") },
-    Command { name: "lcs", arity: -3, flags: READONLY, keys: &[KeySpec { begin: 1,
-            find: crate::command::spec::Find::Range { last: 1, step: 1 }, flags: &["RO", "ACCESS"] }], run: lcs, subcommands: &[],
-        doc: doc("7.0.0", "O(N*M) of the two lengths", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
-            "Finds the longest common subsequence of two strings.") },
     Command { name: "mget", arity: -2, flags: READONLY | FAST, keys: READ_ALL, run: mget, subcommands: &[],
         doc: doc("1.0.0", "O(N) of the keys", "key [key ...]", "Returns the strings of several keys at one moment.") },
     Command { name: "mset", arity: -3, flags: WRITE | DENYOOM, keys: &[KeySpec::rest(1, 2, &["OW", "UPDATE"])], run: mset, subcommands: &[],
@@ -159,79 +149,6 @@ impl DeadlineUnit {
             Error::text(format!("ERR invalid expire time in '{name}' command"))
         })
     }
-}
-
-/// What must hold for `SET` to set.
-enum Condition<'a> {
-    Absent,
-    Present,
-    Equal(&'a [u8]),
-    Unequal(&'a [u8]),
-    DigestEqual(&'a [u8]),
-    DigestUnequal(&'a [u8]),
-}
-
-impl<'a> Condition<'a> {
-    /// Reads the condition at the cursor, if one is there.
-    fn at(options: &mut Options<'a>, exists: bool, compares: bool) -> Result<Option<Condition<'a>>, Error> {
-        Ok(Some(if exists && options.word("NX") {
-            Condition::Absent
-        } else if exists && options.word("XX") {
-            Condition::Present
-        } else if compares && options.word_with_value("IFEQ") {
-            Condition::Equal(options.value()?)
-        } else if compares && options.word_with_value("IFNE") {
-            Condition::Unequal(options.value()?)
-        } else if compares && options.word_with_value("IFDEQ") {
-            Condition::DigestEqual(digest_argument(options.value()?)?)
-        } else if compares && options.word_with_value("IFDNE") {
-            Condition::DigestUnequal(digest_argument(options.value()?)?)
-        } else {
-            return Ok(None);
-        }))
-    }
-
-    /// `NX NX` is no contradiction; two values to compare with are.
-    fn is_word_again(&self, other: &Condition<'_>) -> bool {
-        matches!(
-            (self, other),
-            (Condition::Absent, Condition::Absent) | (Condition::Present, Condition::Present)
-        )
-    }
-
-    fn needs_string(&self) -> bool {
-        !matches!(self, Condition::Absent | Condition::Present)
-    }
-
-    /// Whether it holds for this entry's string.
-    fn holds(&self, exists: bool, old: Option<Str<'_>>) -> bool {
-        let mut scratch = [0; 20];
-        let text = old.map(|old| old.bytes(&mut scratch));
-        match *self {
-            Condition::Absent => !exists,
-            Condition::Present => exists,
-            Condition::Equal(value) => text == Some(value),
-            Condition::Unequal(value) => text != Some(value),
-            Condition::DigestEqual(hex) => text.is_some_and(|text| digest_is(text, hex)),
-            Condition::DigestUnequal(hex) => text.is_none_or(|text| !digest_is(text, hex)),
-        }
-    }
-}
-
-fn digest_argument(hex: &[u8]) -> Result<&[u8], Error> {
-    if hex.len() == 16 {
-        Ok(hex)
-    } else {
-        Err(Error::of("ERR digest must be exactly 16 hexadecimal characters"))
-    }
-}
-
-fn digest_text(bytes: &[u8]) -> String {
-    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(bytes))
-}
-
-fn digest_is(bytes: &[u8], hex: &[u8]) -> bool {
-    digest_text(bytes).as_bytes().eq_ignore_ascii_case(hex)
 }
 
 /// The options of `SET`.
@@ -455,50 +372,6 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     Ok(Effect::Logged)
-}
-
-fn delete_on(ctx: &mut Ctx<'_>, key: Key<'_>, condition: Option<Condition<'_>>) -> Outcome {
-    let Some(entry) = ctx.keys.write(key) else {
-        ctx.reply.integer(0);
-        return Ok(Effect::Unchanged);
-    };
-    if let Some(condition) = condition {
-        let text = entry.string().ok_or(Error::WRONG_TYPE)?;
-        if !condition.holds(true, Some(text)) {
-            ctx.reply.integer(0);
-            return Ok(Effect::Unchanged);
-        }
-    }
-    ctx.keys.delete(key);
-    ctx.changed(Class::Generic, "del", key);
-    ctx.log(&[b"DEL", key.bytes]);
-    ctx.reply.integer(1);
-    Ok(Effect::Logged)
-}
-
-fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut options = Options::new(args, 2);
-    let mut slot = Slot::default();
-    while options.more() {
-        slot.fill(Condition::at(&mut options, false, true)?.ok_or(Error::SYNTAX)?)?;
-    }
-    let key = ctx.key(args, 1);
-    delete_on(ctx, key, slot.take())
-}
-
-fn delifeq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let key = ctx.key(args, 1);
-    delete_on(ctx, key, Some(Condition::Equal(args.get(2))))
-}
-
-fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let key = ctx.key(args, 1);
-    let digest = read_string(ctx, key)?.map(|value| digest_text(value.bytes(&mut [0; 20])));
-    match digest {
-        None => ctx.reply.null(),
-        Some(digest) => ctx.reply.bulk(digest.as_bytes()),
-    }
-    Ok(Effect::Unchanged)
 }
 
 fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -739,143 +612,4 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.changed(Class::String, "incrbyfloat", key);
     ctx.reply.bulk(&text);
     Ok(Effect::Logged)
-}
-
-/// The options of `LCS`.
-#[derive(Default)]
-struct LcsOptions {
-    len: bool,
-    idx: bool,
-    with_match_len: bool,
-    match_len_min: i64,
-}
-
-impl LcsOptions {
-    fn parse(args: Args<'_>) -> Result<LcsOptions, Error> {
-        let mut found = LcsOptions::default();
-        let mut options = Options::new(args, 3);
-        while options.more() {
-            if options.word("IDX") {
-                found.idx = true;
-            } else if options.word("LEN") {
-                found.len = true;
-            } else if options.word("WITHMATCHLEN") {
-                found.with_match_len = true;
-            } else if options.word_with_value("MINMATCHLEN") {
-                found.match_len_min = options.integer()?.max(0);
-            } else {
-                return Err(Error::SYNTAX);
-            }
-        }
-        if found.idx && found.len {
-            return Err(Error::of("ERR If you want both the length and indexes, please just use IDX."));
-        }
-        Ok(found)
-    }
-}
-
-fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut texts = [Vec::new(), Vec::new()];
-    for (index, text) in texts.iter_mut().enumerate() {
-        let key = ctx.key(args, index + 1);
-        if let Some(entry) = ctx.keys.read(key) {
-            let value =
-                entry.string().ok_or(Error::of("ERR The specified keys must contain string values"))?;
-            *text = value.bytes(&mut [0; 20]).to_vec();
-        }
-    }
-    let options = LcsOptions::parse(args)?;
-    let [a, b] = texts;
-    let cells = (a.len() as u64 + 1).saturating_mul(b.len() as u64 + 1);
-    if ctx.state.settings.proto_max_bulk_len < cells.saturating_mul(4) {
-        return Err(Error::of(
-            "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-        ));
-    }
-    let lengths = Lcs::compute(&a, &b);
-    if options.len {
-        ctx.reply.integer(i64::from(lengths.at(a.len(), b.len())));
-    } else if options.idx {
-        reply_matches(ctx.reply, &lengths, &a, &b, &options);
-    } else {
-        let mut text = vec![0; lengths.at(a.len(), b.len()) as usize];
-        let mut end = text.len();
-        lengths.walk(&a, &b, |i, _| {
-            end -= 1;
-            text[end] = a[i];
-        });
-        ctx.reply.bulk(&text);
-    }
-    Ok(Effect::Unchanged)
-}
-
-/// The lengths of the longest common subsequences of all pairs of prefixes.
-struct Lcs {
-    cells: Vec<u32>,
-    width: usize,
-}
-
-impl Lcs {
-    fn compute(a: &[u8], b: &[u8]) -> Lcs {
-        let width = b.len() + 1;
-        let mut cells = vec![0u32; (a.len() + 1) * width];
-        for i in 1..=a.len() {
-            for j in 1..=b.len() {
-                cells[i * width + j] = if a[i - 1] == b[j - 1] {
-                    cells[(i - 1) * width + j - 1] + 1
-                } else {
-                    cells[(i - 1) * width + j].max(cells[i * width + j - 1])
-                };
-            }
-        }
-        Lcs { cells, width }
-    }
-
-    fn at(&self, i: usize, j: usize) -> u32 {
-        self.cells[i * self.width + j]
-    }
-
-    /// Visits the pairs of positions of one longest common subsequence from the end to the beginning.
-    fn walk(&self, a: &[u8], b: &[u8], mut visit: impl FnMut(usize, usize)) {
-        let (mut i, mut j) = (a.len(), b.len());
-        while 0 < i && 0 < j {
-            if a[i - 1] == b[j - 1] {
-                visit(i - 1, j - 1);
-                i -= 1;
-                j -= 1;
-            } else if self.at(i, j - 1) < self.at(i - 1, j) {
-                i -= 1;
-            } else {
-                j -= 1;
-            }
-        }
-    }
-}
-
-/// Replies the runs of matching positions, last run first.
-fn reply_matches(reply: &mut Reply, lengths: &Lcs, a: &[u8], b: &[u8], options: &LcsOptions) {
-    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
-    lengths.walk(a, b, |i, j| match runs.last_mut() {
-        Some((first_i, first_j, len)) if *first_i == i + 1 && *first_j == j + 1 => {
-            (*first_i, *first_j, *len) = (i, j, *len + 1);
-        }
-        _ => runs.push((i, j, 1)),
-    });
-    runs.retain(|run| options.match_len_min <= run.2 as i64);
-    reply.map(2);
-    reply.bulk(b"matches");
-    reply.array(runs.len());
-    for (i, j, len) in runs {
-        reply.array(if options.with_match_len { 3 } else { 2 });
-        for first in [i, j] {
-            reply.array(2);
-            reply.integer(first as i64);
-            reply.integer((first + len - 1) as i64);
-        }
-        if options.with_match_len {
-            reply.integer(len as i64);
-        }
-    }
-    reply.bulk(b"len");
-    reply.integer(i64::from(lengths.at(a.len(), b.len())));
 }

@@ -6,6 +6,8 @@ use crate::command::spec::Command;
 /// The families' rows.
 static FAMILIES: &[&[Command]] = &[
     crate::command::string::COMMANDS,
+    crate::command::condition::COMMANDS,
+    crate::command::lcs::COMMANDS,
     crate::command::list::COMMANDS,
     crate::command::key::COMMANDS,
     crate::command::expire::COMMANDS,

@@ -14,9 +14,9 @@
 //! half the limit.
 
 mod element;
-mod iter;
-mod quick;
 mod run;
+mod quick;
+mod iter;
 #[cfg(test)]
 mod tests;
 

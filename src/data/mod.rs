@@ -2,8 +2,8 @@
 
 pub mod table;
 pub mod list;
+pub mod expiry;
 pub mod block;
 pub mod entry;
-pub mod expiry;
 pub mod keyspace;
 pub mod digest;
