@@ -106,15 +106,22 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
         path = absolute.to_string_lossy().into_owned();
     }
     if stdin {
-        whole.push('\n');
+        end_line(&mut whole);
         std::io::stdin().read_to_string(&mut whole).map_err(|error| format!("standard input: {error}"))?;
     }
-    whole.push('\n');
+    end_line(&mut whole);
     whole.push_str(&text);
     let mut settings = Settings::default();
     let notices = config::load(&whole, &mut settings, &mut |pattern| include(pattern))
         .map_err(|error| error.to_string())?;
     Ok(Loaded { settings, notices, file: path })
+}
+
+/// What follows begins a line of its own.
+fn end_line(text: &mut String) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
 }
 
 /// The text of all files that an `include` names, in order; it may be a pattern.
@@ -194,6 +201,9 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
         log::warn!("Configuration loaded from {file}");
     }
     notices.iter().for_each(|notice| log::warn!("{notice}"));
+    if !settings.appendonly {
+        log::warn!("The append only file is off: nothing will be kept when this server stops");
+    }
     log::info!("Port: {}", settings.port);
     log::info!("PID: {pid}");
     limit_clients(&mut settings);
