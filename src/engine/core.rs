@@ -25,6 +25,8 @@ pub struct Engine {
     pub(crate) used_memory: fn(&Keyspace) -> usize,
     /// A child shares the pages: what need not be written is left alone.
     snapshot_running: bool,
+    /// A table that grows now would grow at the cost of keys.
+    pub(super) memory_tight: bool,
 }
 
 impl Engine {
@@ -37,6 +39,7 @@ impl Engine {
             now: UnixMs::ZERO,
             used_memory: |_| memory::used(),
             snapshot_running: false,
+            memory_tight: false,
         };
         engine.apply_settings();
         engine
@@ -73,8 +76,9 @@ impl Engine {
         self.set_resizing();
     }
 
-    fn set_resizing(&mut self) {
-        self.keys.set_resizing(match (self.state.debug.dict_resizing, self.snapshot_running) {
+    pub(super) fn set_resizing(&mut self) {
+        let reluctant = self.snapshot_running || self.memory_tight;
+        self.keys.set_resizing(match (self.state.debug.dict_resizing, reluctant) {
             (false, _) => Resizing::Forbidden,
             (true, true) => Resizing::Avoided,
             (true, false) => Resizing::Allowed,

@@ -93,8 +93,23 @@ impl Engine {
     /// Background: evicts some keys if there is too much memory in use, after `CONFIG SET` for example. Returns
     /// whether more must go.
     pub fn evict_step(&mut self) -> bool {
+        self.watch_tables();
         let idle = self.state.settings.maxmemory == 0 || self.state.persistence.loading.is_some();
         !idle && self.make_room(KEYS_PER_STEP) == Room::InTheMaking
+    }
+
+    /// Where the biggest table could double only at the cost of keys, tables are filled fuller instead. Looked at
+    /// between commands only: they do not add that much in a tick.
+    fn watch_tables(&mut self) {
+        let maxmemory = self.state.settings.maxmemory;
+        let tight = maxmemory != 0 && {
+            let tables = self.keys.databases().iter().map(|database| database.table().memory());
+            maxmemory < (self.counted_memory() + tables.max().unwrap_or(0)) as u64
+        };
+        if tight != self.memory_tight {
+            self.memory_tight = tight;
+            self.set_resizing();
+        }
     }
 
     /// Bytes in use that count against `maxmemory`.

@@ -373,3 +373,22 @@ fn the_greediest_clients_are_closed() {
     assert!(talk.engine.state.sessions_marked);
     assert_eq!(talk.engine.state.stats.evicted_clients, 2);
 }
+
+#[test]
+fn a_table_does_not_grow_at_the_cost_of_keys() {
+    let mut talk = Talk::new(MaxmemoryPolicy::AllkeysLru, 1000);
+    talk.engine.state.log.enabled = false;
+    let buckets = |talk: &Talk| talk.engine.keys.databases()[0].table().stats().now.buckets;
+    talk.fill("k", 680, "");
+    assert_eq!(buckets(&talk), 128);
+    // Enough for the keys to come, not for another 128 buckets.
+    talk.engine.used_memory = |keys| (1 << 30) + keys.databases()[0].len();
+    talk.engine.state.settings.maxmemory = talk.engine.counted_memory() as u64 + 4000;
+    assert!(!talk.engine.evict_step());
+    talk.fill("more", 500, "");
+    assert_eq!((buckets(&talk), talk.len(), talk.evicted()), (128, 1180, 0));
+    talk.engine.state.settings.maxmemory = 0;
+    assert!(!talk.engine.evict_step());
+    while talk.engine.table_step() {}
+    assert!(256 <= buckets(&talk));
+}
