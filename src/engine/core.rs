@@ -1,6 +1,7 @@
 //! The engine: keys, state and the reply being written.
 
 use crate::base::date::UnixMs;
+use crate::command::registry::Names;
 use crate::command::table::install;
 use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
@@ -19,18 +20,26 @@ pub struct Engine {
     pub(crate) reply: Reply,
     /// The date at which commands run.
     pub(crate) now: UnixMs,
+    /// Names of commands, if `rename-command` has changed any.
+    pub(super) names: Option<Box<Names>>,
     /// A child shares the pages: what need not be written is left alone.
     snapshot_running: bool,
 }
 
 impl Engine {
     /// An empty server. `seed` decides the hash of keys and every random choice.
+    ///
+    /// # Panics
+    ///
+    /// If `rename-command` makes no sense, which [`Names::renamed`] can tell beforehand.
     pub fn new(settings: Settings, seed: u64) -> Engine {
+        let names = Names::renamed(install(), &settings.rename_command);
         let mut engine = Engine {
             keys: Keyspace::new(settings.databases as usize, seed),
             state: State::new(settings, install().rows().len()),
             reply: Reply::default(),
             now: UnixMs::ZERO,
+            names: names.expect("the caller has checked the names").map(Box::new),
             snapshot_running: false,
         };
         engine.apply_settings();

@@ -147,7 +147,9 @@ impl Host {
     pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> bool {
         self.engine.run(session, args, prepared);
         if self.engine.state.ask.is_some() {
+            let mark = self.engine.reply().mark();
             self.grant(session);
+            self.engine.silence(session, mark);
         }
         let now = self.clock.ticks();
         let nanos = self.clock.nanos_between(self.last_ticks, now);

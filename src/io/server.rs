@@ -217,6 +217,9 @@ impl Server {
             }
         }
         self.tick();
+        for session in self.host.unblocked() {
+            self.unblock(session);
+        }
         self.host.write_log();
         self.close_marked();
         self.send_all();
@@ -532,9 +535,6 @@ impl Server {
             && let Err(error) = self.listen()
         {
             log::warn!("{error}");
-        }
-        for token in self.host.unblocked() {
-            self.unblock(token);
         }
     }
 
