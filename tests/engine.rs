@@ -25,8 +25,10 @@ use kvick::base::date::UnixMs;
 use kvick::base::quote::split_words;
 use kvick::base::random::Random;
 use kvick::command::registry::commands;
+use kvick::config::Settings;
 use kvick::data::entry::Value;
 use kvick::data::keyspace::Deadline;
+use kvick::engine::Engine;
 use kvick::state::session::Session;
 
 use play::{Play, STEPS_PER_TICK, contents, fresh, reply_text};
@@ -455,6 +457,37 @@ fn silence_is_kept_where_asked_for() {
     );
 }
 
+/// Clients know the new names only, the log the old ones: it outlives the configuration.
+#[test]
+fn renamed_commands_are_logged_under_their_own_names() {
+    let renames = [("SET", "put"), ("get", "Set"), ("FLUSHALL", ""), ("CLIENT", "c")];
+    let owned = renames.map(|(old, new)| (old.to_owned(), new.to_owned()));
+    let mut settings = Settings::default();
+    settings.rename_command = owned.to_vec();
+    let mut play = Play::new(1);
+    play.engine = Engine::new(settings, 1);
+    play.engine.state.log.enabled = true;
+    play.engine.open_session(Session::default());
+    play.engine.set_now(UnixMs(play.now));
+    for (request, reply, records) in [
+        ("PUT k v", "OK", &["SELECT 0", "set k v"][..]),
+        ("put k w PX 50", "OK", &["SET k w PXAT 1050"]),
+        ("set k", "\"w\"", &[]),
+        ("get k", "(error) ERR unknown command 'get', with args beginning with: 'k' ", &[]),
+        ("flushall", "(error) ERR unknown command 'flushall', with args beginning with: ", &[]),
+        ("put k", "(error) ERR wrong number of arguments for 'set' command", &[]),
+        ("C GETNAME", "(nil)", &[]),
+        ("c nosuch", "(error) ERR unknown subcommand 'nosuch'. Try CLIENT HELP.", &[]),
+        ("rpush l a b", "2", &["rpush l a b"]),
+    ] {
+        let bytes = play.ask(0, &request.split(' ').collect::<Vec<_>>());
+        assert_eq!(reply_text(&bytes).map(|found| found.0).as_deref(), Some(reply), "{request}");
+        assert_eq!(play.records(), records, "{request}");
+    }
+    let before = contents(&play.engine.keys);
+    assert_eq!(contents(&play.restarted().engine.keys), before);
+}
+
 /// Under `always` nobody hears of what a power cut could take back, and nobody else waits.
 #[test]
 fn replies_wait_for_the_batch_they_depend_on() {
@@ -490,6 +523,10 @@ fn replies_wait_for_the_batch_they_depend_on() {
          < (held)
          > LPUSH a x
          < (held)
+         client 6
+         > LPUSH a
+         < (error) ERR wrong number of arguments for 'lpush' command
+         client 5
          sync
          < \"1\"
          < (error) WRONGTYPE Operation against a key holding the wrong kind of value

@@ -12,7 +12,7 @@ use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
-use crate::state::session::{Closing, ReplyMode, Session};
+use crate::state::session::{Closing, ReplyMode, Session, Wait};
 
 const PLAIN: u32 = NOSCRIPT | LOADING | STALE;
 const ALL: u32 = ADMIN | PLAIN;
@@ -257,17 +257,23 @@ fn unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-/// No client waits for keys, so there is none that could be woken.
+/// Marks the client; the floor `io`, which knows what it waits for, ends the wait in this very turn.
 fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut options = Options::new(args, 3);
-    if options.more() && !options.word("TIMEOUT") && !options.word("ERROR") {
+    let mut end = Wait::TimedOut;
+    if options.word("ERROR") {
+        end = Wait::Failed;
+    } else if options.more() && !options.word("TIMEOUT") {
         return Err(Error::of("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
     if options.more() {
         return Err(Error::SYNTAX);
     }
-    ctx.integer(args.get(2))?;
-    ctx.reply.integer(0);
+    let id = ctx.integer(args.get(2))?;
+    let waiting = |session: &&mut Session| session.id as i64 == id && session.wait == Wait::Yes;
+    let found = ctx.state.sessions.iter_mut().map(|(_, session)| session).find(waiting);
+    let woken = found.map(|session| session.wait = end).is_some();
+    ctx.reply.integer(i64::from(woken));
     Ok(Effect::Unchanged)
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::config::Notice;
 use crate::data::keyspace::Counters;
 use crate::resp::request::Args;
 use crate::state::ask::Ask;
@@ -105,6 +106,9 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let before = Box::new(ctx.state.settings.clone());
     let changes =
         ctx.state.settings.set(&pairs, local).map_err(|error| Error::text(format!("ERR {error}")))?;
+    for (name, reason) in changes.ignored {
+        log::warn!("{}", Notice { names: vec![name], reason });
+    }
     if changes.names.is_empty() {
         ctx.reply.ok();
     } else {

@@ -25,6 +25,9 @@ pub static COMMANDS: &[Command] = &[
             complexity: "O(N) of the clients", syntax: "[section [section ...]]" } },
 ];
 
+/// The tick comes every 100 ms.
+const TICKS_PER_SECOND: u32 = 10;
+
 /// What the figures are taken from.
 struct Source<'a> {
     state: &'a State,
@@ -136,8 +139,9 @@ fn server(page: &mut Page, source: &Source<'_>) {
     page.field("server_time_usec", process.now_micros.max(process.now_ms.saturating_mul(1000)));
     page.field("uptime_in_seconds", uptime_secs);
     page.field("uptime_in_days", uptime_secs / (24 * 60 * 60));
-    page.field("hz", settings.hz);
-    page.field("configured_hz", settings.hz);
+    page.field("hz", TICKS_PER_SECOND);
+    let configured = settings.get(&["hz"]);
+    page.field("configured_hz", configured.first().map_or("", |(_, value)| value));
     page.field("lru_clock", source.keys.now().secs() & 0x00ff_ffff);
     page.field("executable", &identity.executable);
     page.field("config_file", &identity.config_file);

@@ -2,6 +2,7 @@
 //!
 //! It stands above the families, which ask it for names and numbers; `table.rs`, below them, fills it.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::command::spec::Command;
@@ -140,7 +141,12 @@ impl Commands {
     /// What a request leads to: its command, or its command's subcommand.
     #[inline]
     pub fn find(&self, args: Args<'_>) -> Found {
-        let Some(number) = self.top(args.get(0)) else { return Found::Unknown };
+        self.top(args.get(0)).map_or(Found::Unknown, |number| self.find_under(number, args))
+    }
+
+    /// What a request for this top-level command leads to: it, or its subcommand.
+    #[inline]
+    fn find_under(&self, number: usize, args: Args<'_>) -> Found {
         if self.rows[number].command.subcommands.is_empty() || args.len() < 2 {
             return Found::Row(number);
         }
@@ -153,6 +159,47 @@ impl Commands {
             None => self.top(name),
             Some(bar) => self.subcommand(self.top(&name[..bar])?, &name[bar + 1..]),
         }
+    }
+}
+
+/// Which names lead to which commands, where `rename-command` has changed that.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Names of the top level in lower case.
+    numbers: HashMap<Vec<u8>, usize>,
+}
+
+impl Names {
+    /// Gives the commands other names, or none at all if the new name is empty; one after the other, as the lines of
+    /// the configuration stand. Nothing if there is nothing to change.
+    ///
+    /// # Errors
+    ///
+    /// The text for the user.
+    pub fn renamed(table: &Commands, renames: &[(String, String)]) -> Result<Option<Names>, String> {
+        if renames.is_empty() {
+            return Ok(None);
+        }
+        let top = table.rows.iter().enumerate().filter(|(_, row)| row.container.is_none());
+        let mut numbers: HashMap<Vec<u8>, usize> =
+            top.map(|(number, row)| (row.command.name.as_bytes().to_vec(), number)).collect();
+        for (old, new) in renames {
+            let why = |reason: &str| format!("rename-command {old} \"{new}\": {reason}");
+            let number = numbers
+                .remove(old.to_ascii_lowercase().as_bytes())
+                .ok_or_else(|| why("No such command in rename-command"))?;
+            if !new.is_empty() && numbers.insert(new.to_ascii_lowercase().into_bytes(), number).is_some() {
+                return Err(why("Target command name already exists"));
+            }
+        }
+        Ok(Some(Names { numbers }))
+    }
+
+    /// What a request leads to.
+    pub fn find(&self, args: Args<'_>) -> Found {
+        self.numbers
+            .get(&args.get(0).to_ascii_lowercase())
+            .map_or(Found::Unknown, |number| commands().find_under(*number, args))
     }
 }
 

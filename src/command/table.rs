@@ -50,6 +50,29 @@ mod tests {
     }
 
     #[test]
+    fn names_are_changed_one_after_the_other() {
+        let renamed = |renames: &[(&str, &str)]| {
+            let owned: Vec<_> = renames.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            registry::Names::renamed(install(), &owned).map(|names| names.is_some())
+        };
+        for (renames, expected) in [
+            (&[][..], Ok(false)),
+            (&[("GET", "")], Ok(true)),
+            (&[("GET", "Fetch")], Ok(true)),
+            (&[("get", "x"), ("SET", "get"), ("x", "y"), ("DEL", "")], Ok(true)),
+            (&[("nosuch", "x")], Err("rename-command nosuch \"x\": No such command in rename-command")),
+            (
+                &[("GET", ""), ("get", "x")],
+                Err("rename-command get \"x\": No such command in rename-command"),
+            ),
+            (&[("client|id", "x")], Err("rename-command client|id \"x\": No such command in rename-command")),
+            (&[("get", "SET")], Err("rename-command get \"SET\": Target command name already exists")),
+        ] {
+            assert_eq!(renamed(renames), expected.map_err(str::to_owned), "{renames:?}");
+        }
+    }
+
+    #[test]
     fn rows_are_complete() {
         for row in install().rows() {
             let doc = &row.command.doc;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::directive::Directive;
-use super::live::{Flag, Settings};
+use super::live::{CAUTIONS, Flag, Settings};
 use crate::base::glob;
 
 /// What a `CONFIG SET` changed. Keep a clone of the old settings to go back if acting on it fails.
@@ -11,7 +11,7 @@ use crate::base::glob;
 pub struct Changes {
     /// Main names of directives whose value is another now, in the order given.
     pub names: Vec<&'static str>,
-    /// Main names of directives that were set and have no meaning here, with the reason.
+    /// Main names of directives that were set and have no effect here, with the reason.
     pub ignored: Vec<(&'static str, &'static str)>,
 }
 
@@ -79,8 +79,14 @@ impl Settings {
             directive.put(&mut after, &row.kind.words(value), true).map_err(failed)?;
             if directive.show(&after) != directive.show(self) {
                 changes.names.push(row.name);
-                if let Directive::Known(known) = directive {
-                    changes.ignored.push((row.name, known.reason));
+                let caution = CAUTIONS.iter().find(|caution| caution.name == row.name);
+                match (directive, caution.filter(|caution| (caution.applies)(&after))) {
+                    (Directive::Known(known), _) => changes.ignored.push((row.name, known.reason)),
+                    (_, Some(caution)) if caution.refused => {
+                        return Err(failed(format!("it is not supported by kvick yet: {}", caution.reason)));
+                    }
+                    (_, Some(caution)) => changes.ignored.push((row.name, caution.reason)),
+                    (_, None) => {}
                 }
             }
         }

@@ -31,6 +31,17 @@ const TUNING: &str = "there is nothing to tune";
 const MPTCP: &str = "connections are plain TCP";
 const SUPERVISOR: &str = "readiness is not announced to a supervisor; use a unit of Type=simple";
 
+const SIGNALS: &str = "a signal writes and syncs the log and ends the server, without anything to wait for";
+const TITLE: &str = "the title of the process is left as it was started";
+const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that name anyway";
+const TRACKING: &str = "there is no client-side caching yet";
+const FREEING: &str = "whatever is big is freed in slices, whoever removed it";
+const SYNCING: &str = "a rewrite is always synced as it goes";
+const TYPES: &str = "there is no such type yet";
+const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
+const TICK: &str = "the tick comes every 100 ms";
+
+const STOPPING: &[&str] = &["default", "save", "nosave", "now", "force"];
 const SANITIZE: &[&str] = &["no", "yes", "clients"];
 const FACILITIES: &[&str] =
     &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
@@ -86,6 +97,7 @@ known! {
         "replica-priority" | "slave-priority", small(0), "100";
         "replica-read-only" | "slave-read-only", Kind::Bool, "yes";
         "replica-serve-stale-data" | "slave-serve-stale-data", Kind::Bool, "yes";
+        "shutdown-timeout", small(0), "10";
     }
     CLUSTER {
         "availability-zone", Kind::Text, "";
@@ -217,9 +229,53 @@ known! {
         "loading-process-events-interval-bytes", int(1024, i32::MAX as i64), "2097152", Hidden;
     }
     SCRIPTS {
+        "busy-reply-threshold" | "lua-time-limit", count(), "5000";
         "lua-enable-deprecated-api", Kind::Bool, "no", Hidden, Fixed;
         "lua-enable-insecure-api", Kind::Bool, "no", Hidden, Protected;
         "lua-replicate-commands", Kind::Text, "", FileOnly;
+    }
+    SIGNALS {
+        "shutdown-on-sigint", Kind::Flags(STOPPING), "default";
+        "shutdown-on-sigterm", Kind::Flags(STOPPING), "default";
+    }
+    TITLE {
+        "proc-title-template", Kind::Title, "{title} {listen-addr} {server-mode}";
+        "set-proc-title", Kind::Bool, "yes", Fixed;
+    }
+    COMPATIBLE {
+        "extended-redis-compatibility", Kind::Bool, "no";
+    }
+    TRACKING {
+        "tracking-table-max-keys", count(), "1000000";
+    }
+    FREEING {
+        "lazyfree-lazy-eviction", Kind::Bool, "no";
+        "lazyfree-lazy-expire", Kind::Bool, "no";
+        "lazyfree-lazy-server-del", Kind::Bool, "no";
+        "lazyfree-lazy-user-del", Kind::Bool, "no";
+        "lazyfree-lazy-user-flush", Kind::Bool, "no";
+    }
+    SYNCING {
+        "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
+    }
+    TYPES {
+        "hash-max-listpack-entries" | "hash-max-ziplist-entries", count(), "512";
+        "hash-max-listpack-value" | "hash-max-ziplist-value", memory(), "64";
+        "hll-sparse-max-bytes", memory(), "3000";
+        "set-max-intset-entries", count(), "512";
+        "set-max-listpack-entries", count(), "128";
+        "set-max-listpack-value", count(), "64";
+        "stream-node-max-bytes", memory(), "4096";
+        "stream-node-max-entries", count(), "100";
+        "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
+        "zset-max-listpack-value" | "zset-max-ziplist-value", memory(), "64";
+    }
+    COMPRESSION {
+        "list-compress-depth", small(0), "0";
+    }
+    TICK {
+        "dynamic-hz", Kind::Bool, "yes";
+        "hz", Kind::Hertz, "10";
     }
     COMMANDLOG {
         "commandlog-large-reply-max-len", count(), "128";

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::kind::{Kind, count, int, memory, small};
 use super::value::{
-    Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits, SavePoint, Share,
-    ShutdownFlags, Value,
+    Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits, SavePoint, Share, Value,
 };
 
 /// What is common to the rows of all three tables.
@@ -51,27 +50,38 @@ pub struct Live {
     pub put: fn(&mut Settings, &str) -> bool,
 }
 
-/// When a live directive needs a word of explanation after loading.
+/// When a live directive needs a word of explanation.
 pub struct Caution {
     /// The directive.
     pub name: &'static str,
     /// Whether its value is one that needs it.
     pub applies: fn(&Settings) -> bool,
+    /// Whether `CONFIG SET` refuses such a value. In a configuration it is never more than warned about, as
+    /// it stands in many files that people bring along.
+    pub refused: bool,
     /// The explanation.
     pub reason: &'static str,
 }
 
-/// The cautions, given once after a load in which the directive was set.
+/// The cautions, given once after a load in which the directive was set, and at each `CONFIG SET`.
 pub static CAUTIONS: &[Caution] = &[
     Caution {
         name: "aof-use-rdb-preamble",
         applies: |settings| settings.aof_use_rdb_preamble,
+        refused: false,
         reason: "rewrites write the base of the log as commands, which every server reads",
     },
     Caution {
         name: "save",
         applies: |settings| !settings.save.is_empty(),
+        refused: false,
         reason: "there are no RDB snapshots yet; the append-only file keeps the data",
+    },
+    Caution {
+        name: "notify-keyspace-events",
+        applies: |settings| settings.notify_keyspace_events != Events::default(),
+        refused: true,
+        reason: "there is no publish/subscribe yet",
     },
 ];
 
@@ -141,8 +151,6 @@ live! {
     tcp_backlog: u32 = "tcp-backlog", small(0), "511", Fixed;
     /// Seconds between probes of silent peers; zero for none.
     tcp_keepalive: u32 = "tcp-keepalive", small(0), "300";
-    /// The mark of our sockets for the packet filter; zero for none.
-    socket_mark_id: u32 = "socket-mark-id", int(0, u32::MAX as i64), "0", Fixed;
     /// Seconds after which an idle client is closed; zero for never.
     timeout: u32 = "timeout", small(0), "0";
     /// Whether only this machine may talk to us while neither `bind` nor a password protects us.
@@ -165,24 +173,12 @@ live! {
     logfile: String = "logfile", Kind::Text, "", Fixed;
     /// The working directory.
     dir: String = "dir", Kind::Text, "./", Protected, Written;
-    /// Whether `ps` shows what we are.
-    set_proc_title: bool = "set-proc-title", Kind::Bool, "yes", Fixed;
-    /// What `ps` shows.
-    proc_title_template: String = "proc-title-template", Kind::Title, "{title} {listen-addr} {server-mode}";
-    /// Seconds that a shutdown waits for lagging replicas.
-    shutdown_timeout: u32 = "shutdown-timeout", small(0), "10";
-    /// What an interrupt does.
-    shutdown_on_sigint: ShutdownFlags = "shutdown-on-sigint", Kind::Flags(ShutdownFlags::NAMES), "default";
-    /// What a termination signal does.
-    shutdown_on_sigterm: ShutdownFlags = "shutdown-on-sigterm", Kind::Flags(ShutdownFlags::NAMES), "default";
     /// Commands under other names, or under none.
     rename_command: Vec<(String, String)> = "rename-command", Kind::Words, "", FileOnly;
     /// Who may use `DEBUG`.
     enable_debug_command: Access = "enable-debug-command", Kind::Choice(Access::NAMES), "no", Fixed;
     /// Who may change protected directives.
     enable_protected_configs: Access = "enable-protected-configs", Kind::Choice(Access::NAMES), "no", Fixed;
-    /// Whether to call ourselves Redis where tools of old look for it.
-    extended_redis_compatibility: bool = "extended-redis-compatibility", Kind::Bool, "no";
 
     // Clients.
     /// The longest bulk that a client may send.
@@ -195,8 +191,6 @@ live! {
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
     /// The most that all clients together may take before the greediest are closed.
     maxmemory_clients: Share = "maxmemory-clients", Kind::Share, "0";
-    /// How many keys client-side caching remembers.
-    tracking_table_max_keys: u64 = "tracking-table-max-keys", count(), "1000000";
 
     // Memory.
     /// The most that the data may take; zero for no limit.
@@ -212,16 +206,6 @@ live! {
     lfu_log_factor: u32 = "lfu-log-factor", small(0), "10";
     /// Minutes after which the counter of uses falls by one.
     lfu_decay_time: u32 = "lfu-decay-time", small(0), "1";
-    /// Whether evicted values are freed in slices.
-    lazyfree_lazy_eviction: bool = "lazyfree-lazy-eviction", Kind::Bool, "no";
-    /// Whether expired values are freed in slices.
-    lazyfree_lazy_expire: bool = "lazyfree-lazy-expire", Kind::Bool, "no";
-    /// Whether overwritten values are freed in slices.
-    lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del", Kind::Bool, "no";
-    /// Whether `DEL` means `UNLINK`.
-    lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del", Kind::Bool, "no";
-    /// Whether `FLUSHALL` means `FLUSHALL ASYNC`.
-    lazyfree_lazy_user_flush: bool = "lazyfree-lazy-user-flush", Kind::Bool, "no";
 
     // The log.
     /// Whether to keep the append-only file. The one default by which we differ: a database that forgets is
@@ -245,39 +229,15 @@ live! {
     aof_timestamp_enabled: bool = "aof-timestamp-enabled", Kind::Bool, "no";
     /// Whether a rewritten base is a snapshot. Ours are commands.
     aof_use_rdb_preamble: bool = "aof-use-rdb-preamble", Kind::Bool, "no";
-    /// Whether a rewrite syncs as it goes.
-    aof_rewrite_incremental_fsync: bool = "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
     /// When snapshots are due; empty for never.
     save: Vec<SavePoint> = "save", Kind::Save, "3600 1 300 100 60 10000", Written;
-    /// The file of the snapshot.
+    /// The file of the snapshot, which a start beside it says is not loaded.
     dbfilename: String = "dbfilename", Kind::DumpName, "dump.rdb", Protected;
 
-    // Encodings.
+    // Lists.
     /// The size of a node of a list: entries, or classes of bytes if negative.
     list_max_listpack_size: i32 = "list-max-listpack-size" | "list-max-ziplist-size",
         int(i32::MIN as i64, i32::MAX as i64), "-2";
-    /// How many nodes at either end of a list stay uncompressed; zero for all.
-    list_compress_depth: u32 = "list-compress-depth", small(0), "0";
-    /// Fields up to which a hash is compact.
-    hash_max_listpack_entries: u64 = "hash-max-listpack-entries" | "hash-max-ziplist-entries", count(), "512";
-    /// Bytes of a field or value up to which a hash is compact.
-    hash_max_listpack_value: u64 = "hash-max-listpack-value" | "hash-max-ziplist-value", memory(), "64";
-    /// Integers up to which a set is an array.
-    set_max_intset_entries: u64 = "set-max-intset-entries", count(), "512";
-    /// Members up to which a set is compact.
-    set_max_listpack_entries: u64 = "set-max-listpack-entries", count(), "128";
-    /// Bytes of a member up to which a set is compact.
-    set_max_listpack_value: u64 = "set-max-listpack-value", count(), "64";
-    /// Members up to which a sorted set is compact.
-    zset_max_listpack_entries: u64 = "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
-    /// Bytes of a member up to which a sorted set is compact.
-    zset_max_listpack_value: u64 = "zset-max-listpack-value" | "zset-max-ziplist-value", memory(), "64";
-    /// Bytes up to which a HyperLogLog is sparse.
-    hll_sparse_max_bytes: u64 = "hll-sparse-max-bytes", memory(), "3000";
-    /// Bytes of a node of a stream; zero for no limit.
-    stream_node_max_bytes: u64 = "stream-node-max-bytes", memory(), "4096";
-    /// Entries of a node of a stream; zero for no limit.
-    stream_node_max_entries: u64 = "stream-node-max-entries", count(), "100";
 
     // Watching.
     /// Microseconds from which a command is slow; negative for never.
@@ -296,14 +256,8 @@ live! {
     notify_keyspace_events: Events = "notify-keyspace-events", Kind::Events, "";
 
     // Background work.
-    /// Ticks a second.
-    hz: u32 = "hz", Kind::Hertz, "10";
-    /// Whether many clients mean more ticks.
-    dynamic_hz: bool = "dynamic-hz", Kind::Bool, "yes";
     /// Whether tables grow in the background too.
     activerehashing: bool = "activerehashing", Kind::Bool, "yes";
     /// How hard expiry works, 1 to 10.
     active_expire_effort: u32 = "active-expire-effort", int(1, 10), "1";
-    /// Milliseconds after which a script is too slow.
-    busy_reply_threshold: u64 = "busy-reply-threshold" | "lua-time-limit", count(), "5000";
 }

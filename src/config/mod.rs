@@ -33,4 +33,4 @@ pub use live::Settings;
 pub use rewrite::rewrite;
 pub use text::{Notice, Problem, load};
 pub use value::{Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimit, OutputLimits};
-pub use value::{SavePoint, Share, ShutdownFlags};
+pub use value::{SavePoint, Share};

@@ -44,6 +44,7 @@ refused! {
     "tls-port", int(0, 65535), "0"
         => "there is no TLS, and nothing must travel in the clear that was meant to be encrypted";
     "rdma-port", int(0, 65535), "0" => "there is no RDMA";
+    "socket-mark-id", int(0, u32::MAX as i64), "0", Fixed => "sockets are not marked for packet filters";
     "unixsocketgroup", Kind::Optional, "", Fixed
         => "the group of the socket is not changed; use 'unixsocketperm' and the group of the directory";
     "aclfile", Kind::Text, "", Fixed => "there are no users beside the default one; use 'requirepass'";

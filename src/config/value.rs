@@ -389,48 +389,6 @@ impl Value for Events {
     }
 }
 
-/// How a signal shuts the server down; nothing set means the default: save if save points are configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShutdownFlags {
-    /// Write a snapshot whatever `save` says.
-    pub save: bool,
-    /// Write no snapshot whatever `save` says.
-    pub nosave: bool,
-    /// Do not wait for lagging replicas.
-    pub now: bool,
-    /// Exit even if the snapshot fails.
-    pub force: bool,
-}
-
-impl ShutdownFlags {
-    /// The names, in the order in which error texts list them.
-    pub const NAMES: &'static [&'static str] = &["default", "save", "nosave", "now", "force"];
-}
-
-impl Value for ShutdownFlags {
-    fn read(text: &str) -> Option<ShutdownFlags> {
-        let mut flags = ShutdownFlags::default();
-        for word in text.split_whitespace() {
-            match word {
-                "default" => {}
-                "save" => flags.save = true,
-                "nosave" => flags.nosave = true,
-                "now" => flags.now = true,
-                "force" => flags.force = true,
-                _ => return None,
-            }
-        }
-        Some(flags)
-    }
-
-    fn show(&self) -> String {
-        let given = [self.save, self.nosave, self.now, self.force];
-        let names = ShutdownFlags::NAMES[1..].iter().zip(given).filter(|(_, given)| *given);
-        let text = names.map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
-        if text.is_empty() { String::from("default") } else { text }
-    }
-}
-
 /// Renamed commands: old name, new name; the new name is empty when the command is taken away.
 impl Value for Vec<(String, String)> {
     fn read(text: &str) -> Option<Vec<(String, String)>> {

@@ -2,6 +2,7 @@
 
 use crate::base::date::UnixMs;
 use crate::base::memory;
+use crate::command::registry::Names;
 use crate::command::table::install;
 use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
@@ -23,6 +24,8 @@ pub struct Engine {
     /// How many bytes of memory are in use. The allocator knows, for the whole process; tests, of which many run
     /// in one process, count what is theirs.
     pub(crate) used_memory: fn(&Keyspace) -> usize,
+    /// Names of commands, if `rename-command` has changed any.
+    pub(super) names: Option<Box<Names>>,
     /// A child shares the pages: what need not be written is left alone.
     snapshot_running: bool,
     /// A table that grows now would grow at the cost of keys.
@@ -31,13 +34,19 @@ pub struct Engine {
 
 impl Engine {
     /// An empty server. `seed` decides the hash of keys and every random choice.
+    ///
+    /// # Panics
+    ///
+    /// If `rename-command` makes no sense, which [`Names::renamed`] can tell beforehand.
     pub fn new(settings: Settings, seed: u64) -> Engine {
+        let names = Names::renamed(install(), &settings.rename_command);
         let mut engine = Engine {
             keys: Keyspace::new(settings.databases as usize, seed),
             state: State::new(settings, install().rows().len()),
             reply: Reply::default(),
             now: UnixMs::ZERO,
             used_memory: |_| memory::used(),
+            names: names.expect("the caller has checked the names").map(Box::new),
             snapshot_running: false,
             memory_tight: false,
         };

@@ -4,7 +4,7 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
-use crate::command::registry::{Found, commands};
+use crate::command::registry::{Found, Row, commands};
 use crate::command::spec::flag::{FAST, INTERNAL_WRITE, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated};
 use crate::engine::Engine;
@@ -38,7 +38,15 @@ impl Engine {
     /// First pass: finds the row, and asks the cache for the bucket of the first key.
     #[inline]
     pub fn prepare(&self, token: usize, args: Args<'_>) -> Prepared {
-        let found = commands().find(args);
+        let found = match &self.names {
+            None => commands().find(args),
+            Some(names) => names.find(args),
+        };
+        self.prepare_found(token, args, found)
+    }
+
+    #[inline]
+    pub(super) fn prepare_found(&self, token: usize, args: Args<'_>, found: Found) -> Prepared {
         let mut hash = 0;
         if let Found::Row(number) = found {
             let first = commands().row(number).first_key;
@@ -66,7 +74,9 @@ impl Engine {
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let outcome = self.check(token, args, prepared.found).and_then(|number| {
+        let checked = self.check(token, args, prepared.found);
+        let ran = checked.is_ok();
+        let outcome = checked.and_then(|number| {
             self.call(token, args, number, prepared.hash).inspect_err(|_| {
                 self.state.stats.commands[number].failed += 1;
             })
@@ -74,10 +84,11 @@ impl Engine {
         if let Err(error) = &outcome {
             self.reply_error(error.as_str());
         }
-        if self.state.gate.active {
+        // What did not run has seen nothing that a power cut could take back.
+        if ran && self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
-        if self.state.sessions[token].reply_mode != ReplyMode::On {
+        if self.state.ask.is_none() {
             self.silence(token, mark);
         }
     }
@@ -156,6 +167,7 @@ impl Engine {
         );
         if effect == Effect::Changed && self.state.log.enabled {
             match args.raw() {
+                _ if self.names.is_some() => self.log_by_own_name(database, row, args),
                 Some(request) => self.state.log.raw(database, request),
                 None => self.state.log.with(database, |out| args.encode_into(out)),
             }
@@ -164,6 +176,15 @@ impl Engine {
             self.state.sessions[token].last_write_batch = self.state.gate.current();
         }
         Ok(())
+    }
+
+    /// Logs a request under the name that the table has for it, which every server and every configuration knows.
+    #[cold]
+    fn log_by_own_name(&mut self, database: usize, row: &Row, args: Args<'_>) {
+        let top = row.container.map_or(row.command, |container| commands().row(container).command);
+        let mut words: Vec<&[u8]> = args.iter().collect();
+        words[0] = top.name.as_bytes();
+        self.state.log.record(database, &words);
     }
 
     /// Under `appendfsync always`: the reply from `start` on waits for the batch it depends on.
@@ -186,14 +207,18 @@ impl Engine {
         }
     }
 
-    /// `CLIENT REPLY OFF` and `SKIP`: takes the reply back, if the request that ran has not put replies on again.
-    #[cold]
-    fn silence(&mut self, token: usize, mark: Mark) {
-        self.reply.rollback(mark);
+    /// `CLIENT REPLY OFF` and `SKIP`: takes the reply since the mark back, if the request that ran has not put replies
+    /// on again. For whoever grants a wish, as the reply comes only then.
+    #[inline]
+    pub fn silence(&mut self, token: usize, mark: Mark) {
         let mode = &mut self.state.sessions[token].reply_mode;
+        if *mode == ReplyMode::On {
+            return;
+        }
         if *mode == ReplyMode::Skipping {
             *mode = ReplyMode::On;
         }
+        self.reply.rollback(mark);
     }
 
     /// In: how long the request that ran last took. Counts it, and notes it if it was slow.

@@ -31,7 +31,11 @@ impl Engine {
 
     /// First pass over a request of the log.
     pub fn prepare_replay(&self, token: usize, args: Args<'_>) -> Prepared {
-        self.prepare(token, args)
+        // Our own log has the names of the table; that of another server may have those of its configuration.
+        match commands().find(args) {
+            Found::Unknown => self.prepare(token, args),
+            found => self.prepare_found(token, args, found),
+        }
     }
 
     /// Runs a request of the log.
@@ -68,6 +72,7 @@ impl Engine {
 
     /// Whether a request's name is known.
     pub fn knows(&self, args: Args<'_>) -> bool {
-        !matches!(commands().find(args), Found::Unknown)
+        let renamed = self.names.as_ref().map_or(Found::Unknown, |names| names.find(args));
+        commands().find(args) != Found::Unknown || renamed != Found::Unknown
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 
 /// Records that one step moves inward in each database's index.
 const ADVANCED_PER_STEP: usize = 64;
-/// Cycles in one step of expiry; a cycle looks at 20 keys.
+/// Cycles in one step of expiry, times `active-expire-effort`; a cycle looks at 20 keys.
 const CYCLES_PER_STEP: usize = 8;
 /// Buckets that one step of a table's growth moves.
 const BUCKETS_PER_STEP: usize = 64;
@@ -23,6 +23,7 @@ impl Engine {
             return false;
         }
         let mut more = false;
+        let cycles_max = CYCLES_PER_STEP * self.state.settings.active_expire_effort as usize;
         let (mut looked, mut removed) = (0, 0);
         for database in 0..self.keys.databases().len() {
             if self.keys.databases()[database].expiry().is_empty() {
@@ -30,14 +31,14 @@ impl Engine {
             }
             self.keys.enter(self.now, database);
             more |= self.keys.advance_expiry(database, ADVANCED_PER_STEP);
-            for cycle in 1..=CYCLES_PER_STEP {
+            for cycle in 1..=cycles_max {
                 let (seen, expired, again) = self.keys.expire_sample(database);
                 looked += seen;
                 removed += expired;
                 if !again {
                     break;
                 }
-                more |= cycle == CYCLES_PER_STEP;
+                more |= cycle == cycles_max;
             }
         }
         if self.keys.has_expired() {
@@ -51,9 +52,10 @@ impl Engine {
         more
     }
 
-    /// Tick: moves some buckets of growing and shrinking tables. Returns whether more is left.
+    /// Tick: moves some buckets of growing and shrinking tables, unless `activerehashing` leaves that to the
+    /// commands. Returns whether more is left.
     pub fn table_step(&mut self) -> bool {
-        self.keys.step_tables(BUCKETS_PER_STEP)
+        self.state.settings.activerehashing && self.keys.step_tables(BUCKETS_PER_STEP)
     }
 
     /// After the replies: frees some of what was removed. Returns whether more is left.

@@ -16,7 +16,9 @@ use crate::io::listen;
 use crate::io::load::{Quietly, Replay};
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
-use crate::state::session::{Closing, ReplyMode};
+use crate::state::session::{Closing, Wait};
+
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Host {
     /// Carries out what the last command asks for.
@@ -256,6 +258,7 @@ impl Host {
     }
 
     fn wait(&mut self, session: usize, wish: Wish, until_ms: u64) {
+        self.engine.state.sessions[session].wait = Wait::Yes;
         let id = self.engine.state.sessions[session].id;
         self.waiting.push(Waiting { session, id, wish, until_ms });
     }
@@ -280,18 +283,20 @@ impl Host {
             .retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));
         let is_over = |waiting: &Waiting| {
             let granted = matches!(waiting.wish, Wish::Sync { batch, replicas: 0 } if batch <= synced);
-            granted || waiting.until_ms <= now
+            let told = matches!(sessions[waiting.session].wait, Wait::TimedOut | Wait::Failed);
+            granted || told || waiting.until_ms <= now
         };
         let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
         for waiting in &over {
-            if self.engine.state.sessions[waiting.session].reply_mode == ReplyMode::Off {
-                continue;
-            }
+            let wait = std::mem::take(&mut self.engine.state.sessions[waiting.session].wait);
             self.engine.enter(waiting.session);
+            let mark = self.engine.reply().mark();
             match waiting.wish {
+                _ if wait == Wait::Failed => self.engine.reply_error(UNBLOCKED),
                 Wish::Sync { batch, .. } => self.reply_synced(batch),
                 Wish::Replicas => self.engine.reply().integer(0),
             }
+            self.engine.silence(waiting.session, mark);
             self.engine.leave(waiting.session);
         }
         let mut sessions: Vec<usize> = over.iter().map(|waiting| waiting.session).collect();

@@ -162,7 +162,9 @@ impl Host {
         self.engine.run(session, args, prepared);
         let waiting_before = self.waiting.len();
         if self.engine.state.ask.is_some() {
+            let mark = self.engine.reply().mark();
             self.grant(session);
+            self.engine.silence(session, mark);
         }
         let now = self.clock.ticks();
         let nanos = self.clock.nanos_between(self.last_ticks, now);

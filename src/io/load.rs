@@ -31,7 +31,7 @@ impl Replay {
     /// What makes the log unusable.
     pub fn request(&self, engine: &mut Engine, request: Request<'_>) -> Result<(), String> {
         let args = request.args();
-        let prepared = engine.prepare(self.token, args);
+        let prepared = engine.prepare_replay(self.token, args);
         match engine.replay(self.token, args, prepared) {
             Replayed::Done => Ok(()),
             Replayed::Refused => {

@@ -206,6 +206,7 @@ impl Server {
         }
         self.tick();
         self.watch_new_listeners();
+        self.end_waits();
         self.host.write_log();
         if self.host.sendable() != self.sendable {
             self.release_held();
@@ -386,7 +387,6 @@ impl Server {
         if self.ticks.is_multiple_of(10) {
             self.close_idle(now);
         }
-        self.end_waits();
     }
 
     /// Goes on with the clients for whose wait this was the end.

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::command::registry::Names;
+use crate::command::table::install;
 use crate::config::{self, CommandLine, Notice, Settings};
 use crate::engine::Engine;
 use crate::io::aof::check;
@@ -114,6 +116,7 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
     let mut settings = Settings::default();
     let notices = config::load(&whole, &mut settings, &mut |pattern| include(pattern))
         .map_err(|error| error.to_string())?;
+    Names::renamed(install(), &settings.rename_command)?;
     Ok(Loaded { settings, notices, file: path })
 }
 

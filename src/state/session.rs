@@ -30,6 +30,20 @@ pub enum ReplyMode {
     Skipping,
 }
 
+/// Whether a client's last request waits for something (`WAIT`, `WAITAOF`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Wait {
+    /// It does not.
+    #[default]
+    No,
+    /// It does.
+    Yes,
+    /// `CLIENT UNBLOCK`: it is to end as if its time were over.
+    TimedOut,
+    /// `CLIENT UNBLOCK … ERROR`: it is to end with an error.
+    Failed,
+}
+
 /// One client. Its key in the slab is also the token of its socket.
 #[derive(Default, Debug)]
 pub struct Session {
@@ -69,6 +83,8 @@ pub struct Session {
     pub redirectable: bool,
     /// Whether and when the connection closes.
     pub closing: Closing,
+    /// Whether its last request waits for something. The floor `io` begins and ends a wait.
+    pub wait: Wait,
     /// Number of the last command in the table.
     pub last_command: Option<usize>,
     /// Requests run.
@@ -132,6 +148,9 @@ impl Session {
     /// The letters of `CLIENT LIST`'s `flags` field.
     pub fn flags(&self) -> String {
         let mut flags = String::new();
+        if self.wait != Wait::No {
+            flags.push('b');
+        }
         if self.closing == Closing::AfterReply {
             flags.push('c');
         }
