@@ -16,7 +16,8 @@ fn check(result: i32) -> io::Result<i32> {
 }
 
 /// Signals that arrive as bytes to read rather than as interruptions: SIGTERM and SIGINT, SIGCHLD. SIGPIPE and
-/// SIGHUP are ignored, as a server without a terminal has it.
+/// SIGHUP are ignored, as a server without a terminal has it; so is SIGXFSZ: a file that may not grow is an error of
+/// the write.
 ///
 /// # Errors
 ///
@@ -26,6 +27,7 @@ pub fn signal_fd() -> io::Result<OwnedFd> {
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let mut set = zeroed();
         libc::sigemptyset(&mut set);
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {

@@ -100,6 +100,14 @@ impl Client {
         result.expect("a read timeout");
     }
 
+    /// Whether anything has come that was not read yet.
+    pub fn has_reply(&mut self) -> bool {
+        self.set_read_timeout(Duration::from_millis(1));
+        let some = self.position < self.input.len() || self.fill().is_ok();
+        self.set_read_timeout(super::PATIENCE);
+        some
+    }
+
     /// The next reply.
     pub fn read_value(&mut self) -> Value {
         self.try_read_value().expect("a reply")

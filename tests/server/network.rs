@@ -319,3 +319,80 @@ fn ten_thousand_connections_at_once_are_served() {
     }
     assert_eq!(count * (count + 1) / 2, sum, "every one of 1..={count} is answered once");
 }
+
+#[test]
+fn a_new_port_and_new_addresses_take_effect_at_once_or_not_at_all() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("its address").port().to_string();
+    let refusal = client.cmd(&["CONFIG", "SET", "port", &taken]);
+    let text = refusal.error().expect("the port is taken");
+    assert!(text.ends_with("Unable to listen on this port. Check server logs."), "{text}");
+    assert!(client.cmd(&["CONFIG", "SET", "bind", "192.0.2.77"]).error().is_some(), "not an address of ours");
+    assert_eq!(Value::Status("PONG".into()), server.client().say("PING"));
+    let port = crate::common::server::free_port();
+    assert_eq!(Value::ok(), client.cmd(&["CONFIG", "SET", "port", &port.to_string()]));
+    let mut moved = Client::try_connect("127.0.0.1", port).expect("it listens there");
+    assert_eq!(Value::Status("PONG".into()), moved.say("PING"));
+    assert_eq!(Value::Status("PONG".into()), client.say("PING"), "who is connected stays so");
+    assert!(Client::try_connect("127.0.0.1", server.port()).is_err(), "it still listens on the old port");
+}
+
+#[test]
+fn a_peer_that_leaves_ends_a_wait_that_would_never_end() {
+    let server = Server::start(&[]);
+    let mut other = server.client();
+    let mut waiter = server.client();
+    waiter.send_raw(b"WAIT 1 0\r\n");
+    let mut blocked =
+        |count: &str| other.say("INFO clients").text().contains(&format!("blocked_clients:{count}\r"));
+    wait_until("it waits", || blocked("1"));
+    drop(waiter);
+    wait_until("it is gone", || blocked("0"));
+}
+
+#[test]
+fn a_wait_that_ends_is_answered_after_a_half_close() {
+    let server = Server::start(&["--appendonly", "yes", "--appendfsync", "everysec"]);
+    let output = nc(server.port(), b"SET k v\r\nWAITAOF 1 0 0\r\nPING\r\nWAIT 1 1\r\n");
+    assert_eq!("+OK\r\n*2\r\n:1\r\n:0\r\n+PONG\r\n:0\r\n", String::from_utf8_lossy(&output));
+}
+
+#[test]
+fn the_last_reply_arrives_whatever_stands_behind_quit() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send_raw(&[b"QUIT\r\nSET k v\r\n".to_vec(), b"PING\r\n".repeat(20_000)].concat());
+    assert_eq!("+OK\r\n", String::from_utf8_lossy(&client.read_to_end()));
+    assert_eq!(Value::Int(0), server.client().say("EXISTS k"));
+}
+
+#[test]
+fn a_killed_client_is_gone_and_its_place_is_anothers() {
+    let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut killer = server.client();
+    for round in 0..200 {
+        // It dies with a request, a reply and a wait for the disk under way.
+        let mut victim = server.client();
+        let id = victim.say("CLIENT ID").int();
+        victim.send_raw(&b"SET k v\r\nGET k\r\n".repeat(10));
+        killer.send_raw(format!("CLIENT KILL ID {id}\r\n").as_bytes());
+        let mut next = server.client();
+        assert_eq!(Value::bulk(&round.to_string()), next.say(&format!("ECHO {round}")));
+        assert_eq!(Value::Int(1), killer.read_value());
+    }
+}
+
+#[test]
+fn too_much_output_for_too_long_closes_a_client() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal", "0", "100000", "1"]);
+    let mut client = server.client();
+    assert_eq!(Value::ok(), client.cmd(&["SET", "big", &"x".repeat(500_000)]));
+    client.send_raw("GET big\r\n".repeat(100).as_bytes());
+    let mut other = server.client();
+    wait_until("only the other client is left", || {
+        other.say("INFO clients").text().contains("connected_clients:1\r\n")
+    });
+    assert!(client.read_to_end().len() < 100 * 500_000);
+}

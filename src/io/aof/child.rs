@@ -76,6 +76,7 @@ impl Child {
     ///
     /// There is no child.
     pub fn start(engine: &mut Engine, work: &Work, claim: Option<&File>) -> io::Result<Child> {
+        let parent = std::process::id();
         let (reports, writer) = io::pipe()?;
         sys::set_nonblocking(&reports)?;
         let before = clock::moment();
@@ -86,6 +87,10 @@ impl Child {
                 drop(reports);
                 sys::unblock_signals();
                 sys::die_with_parent();
+                if std::os::unix::process::parent_id() != parent {
+                    // It was killed before it could be watched; what we would commit may be another server's by now.
+                    sys::exit_child(1);
+                }
                 close_inherited_sockets();
                 logger::become_child();
                 let path = work.place.temporary_base(std::process::id());
