@@ -322,6 +322,9 @@ pub enum Class {
     Evicted,
 }
 
+/// Keys that are fetched into the cache together; more would push each other out.
+const KEYS_AHEAD: usize = 64;
+
 /// What a command sees while it runs.
 pub struct Ctx<'a> {
     /// The keys, with date and database set.
@@ -345,6 +348,14 @@ impl Ctx<'_> {
             Some((at, hash)) if at == index => Key { bytes, hash },
             _ => self.keys.key(bytes),
         }
+    }
+
+    /// Asks the cache for the first keys of a command that has many: for all their buckets, then for the entries.
+    pub fn fetch_ahead(&self, args: Args<'_>, positions: impl Iterator<Item = usize> + Clone) {
+        let hashes = positions.take(KEYS_AHEAD).map(|index| self.keys.key(args.get(index)).hash);
+        let database = self.keys.selected();
+        hashes.clone().for_each(|hash| self.keys.prefetch(database, hash));
+        hashes.for_each(|hash| self.keys.prefetch_entry(database, hash));
     }
 
     /// The client.

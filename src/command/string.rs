@@ -376,6 +376,7 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.array(args.len() - 1);
+    ctx.fetch_ahead(args, 1..args.len());
     for index in 1..args.len() {
         let key = ctx.key(args, index);
         match ctx.keys.read(key).and_then(|entry| entry.string()) {
@@ -395,6 +396,7 @@ fn check_pairs(args: Args<'_>) -> Result<(), Error> {
 }
 
 fn set_pairs(ctx: &mut Ctx<'_>, args: Args<'_>) {
+    ctx.fetch_ahead(args, (1..args.len()).step_by(2));
     for index in (1..args.len()).step_by(2) {
         let key = ctx.key(args, index);
         ctx.keys.set(key, value_of(args, index + 1), Deadline::Clear);
