@@ -14,7 +14,7 @@ pub use self::evict::{Choice, Evicted, Eviction};
 use self::evict::Pool;
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
-use crate::data::entry::{Entry, Kind, Value};
+use crate::data::entry::{Entry, Value};
 use crate::data::expiry::{Expiry, Moved, Sample};
 use crate::data::table::{Hasher, Resizing, Table};
 
@@ -541,11 +541,6 @@ impl Keyspace {
     /// The LFU counter of the entry as it stands now, under an LFU policy.
     pub fn frequency(&self, entry: &Entry) -> u32 {
         self.access_now().decayed(entry)
-    }
-
-    /// How many keys there are of each type in the selected database; for tests and `MEMORY STATS`.
-    pub fn count_kind(&self, kind: Kind) -> usize {
-        self.database().table.iter().filter(|entry| entry.kind() == kind).count()
     }
 }
 

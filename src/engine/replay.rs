@@ -69,10 +69,4 @@ impl Engine {
         self.leave(token);
         self.close_session(token);
     }
-
-    /// Whether a request's name is known.
-    pub fn knows(&self, args: Args<'_>) -> bool {
-        let renamed = self.names.as_ref().map_or(Found::Unknown, |names| names.find(args));
-        commands().find(args) != Found::Unknown || renamed != Found::Unknown
-    }
 }

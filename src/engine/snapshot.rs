@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::data::entry::{Entry, Str};
 use crate::engine::Engine;
-use crate::state::log::push_command;
+use crate::state::log::{push_bulk, push_command, push_header};
 
 /// Elements of a collection that go into one command, as in Redis.
 const ELEMENTS_PER_COMMAND: usize = 64;
@@ -105,18 +105,6 @@ fn write_entry(
         push_command(bytes, &[b"PEXPIREAT", key, deadline]);
     }
     Ok(())
-}
-
-fn push_header(bytes: &mut Vec<u8>, sigil: u8, number: usize) {
-    bytes.push(sigil);
-    bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    bytes.extend_from_slice(b"\r\n");
-}
-
-fn push_bulk(bytes: &mut Vec<u8>, text: &[u8]) {
-    push_header(bytes, b'$', text.len());
-    bytes.extend_from_slice(text);
-    bytes.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

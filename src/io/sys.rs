@@ -234,19 +234,6 @@ pub fn fault() -> ! {
     std::process::abort()
 }
 
-/// Whether the standard error stream or the process runs under a supervisor is none of ours; whether `fd` is a
-/// terminal is.
-pub fn is_terminal(fd: RawFd) -> bool {
-    // SAFETY: no memory is involved.
-    unsafe { libc::isatty(fd) == 1 }
-}
-
-/// Number of this process's real user.
-pub fn user() -> u32 {
-    // SAFETY: cannot fail.
-    unsafe { libc::getuid() }
-}
-
 /// Closes a descriptor that nothing in this process owns or uses any more, in a child.
 pub fn close(fd: RawFd) {
     // SAFETY: the caller is a forked child, whose copies of the parent's sockets are never touched again.

@@ -74,17 +74,22 @@ impl Log {
 
 /// Appends one command in RESP.
 pub fn push_command(out: &mut Vec<u8>, args: &[&[u8]]) {
-    let mut number = itoa::Buffer::new();
-    out.push(b'*');
-    out.extend_from_slice(number.format(args.len()).as_bytes());
+    push_header(out, b'*', args.len());
+    args.iter().for_each(|arg| push_bulk(out, arg));
+}
+
+/// Appends one argument of a command.
+pub fn push_bulk(out: &mut Vec<u8>, arg: &[u8]) {
+    push_header(out, b'$', arg.len());
+    out.extend_from_slice(arg);
     out.extend_from_slice(b"\r\n");
-    for arg in args {
-        out.push(b'$');
-        out.extend_from_slice(number.format(arg.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(arg);
-        out.extend_from_slice(b"\r\n");
-    }
+}
+
+/// Appends the line before a command's arguments (`*`) or before an argument's bytes (`$`).
+pub fn push_header(out: &mut Vec<u8>, sigil: u8, number: usize) {
+    out.push(sigil);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

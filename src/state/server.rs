@@ -69,8 +69,6 @@ pub struct Persistence {
     pub child_cow_now_bytes: u64,
     /// Data is being loaded.
     pub loading: Option<Loading>,
-    /// Records changed since the last rewrite.
-    pub changes_since_rewrite: u64,
     /// Seconds since the epoch of the start.
     pub last_save_secs: i64,
 }
@@ -113,8 +111,6 @@ pub struct Process {
     pub mono_ms: u64,
     /// Address and port of every listener: name, addresses.
     pub listeners: Vec<(String, u16, Vec<String>)>,
-    /// How many file descriptors the process may have open.
-    pub file_descriptors_max: u64,
     /// Clients whose last request waits for something, a sync for example.
     pub blocked_clients: usize,
 }
