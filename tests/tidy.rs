@@ -36,6 +36,7 @@ const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
     "src/data/table/bucket.rs",
     "src/data/block.rs",
+    "src/data/pack.rs",
     "src/data/entry.rs",
     "src/io/sys.rs",
     "src/io/clock.rs",

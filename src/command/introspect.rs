@@ -194,17 +194,32 @@ fn reply_key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.bulk(b"flags");
     reply_flags(reply, spec.flags);
     reply.bulk(b"begin_search");
-    reply_search(reply, "index", &[("index", spec.begin as i64)]);
+    match spec.keyword {
+        _ if matches!(spec.find, Find::Special(_)) => reply_search(reply, "unknown", &[]),
+        None => reply_search(reply, "index", &[("index", spec.begin as i64)]),
+        Some(keyword) => {
+            reply.map(2);
+            reply.bulk(b"type");
+            reply.bulk(b"keyword");
+            reply.bulk(b"spec");
+            reply.map(2);
+            reply.bulk(b"keyword");
+            reply.bulk(keyword.as_bytes());
+            reply.bulk(b"startfrom");
+            reply.integer(spec.begin as i64);
+        }
+    }
     reply.bulk(b"find_keys");
     match spec.find {
-        Find::Range { last, step } => {
-            let fields = [("lastkey", i64::from(last)), ("keystep", step as i64), ("limit", 0)];
+        Find::Range { last, step, limit } => {
+            let fields = [("lastkey", i64::from(last)), ("keystep", step as i64), ("limit", limit as i64)];
             reply_search(reply, "range", &fields);
         }
         Find::Count { step } => {
             let fields = [("keynumidx", 0), ("firstkey", 1), ("keystep", step as i64)];
             reply_search(reply, "keynum", &fields);
         }
+        Find::Special(_) => reply_search(reply, "unknown", &[]),
     }
 }
 

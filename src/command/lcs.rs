@@ -10,7 +10,7 @@ use crate::resp::request::Args;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "lcs", arity: -3, flags: READONLY,
-        keys: &[KeySpec { begin: 1, find: Find::Range { last: 1, step: 1 }, flags: &["RO", "ACCESS"] }],
+        keys: &[KeySpec { begin: 1, keyword: None, find: Find::Range { last: 1, step: 1, limit: 0 }, flags: &["RO", "ACCESS"] }],
         run: lcs, subcommands: &[],
         doc: Doc { group: Group::String, since: "7.0.0", complexity: "O(N*M) of the two lengths",
             syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",

@@ -207,7 +207,7 @@ impl Row {
     fn new(command: &'static Command, full_name: String, container: Option<usize>) -> Row {
         use crate::command::spec::{Find, KeySpec};
         let first_key = match command.keys {
-            [KeySpec { begin, find: Find::Range { .. }, .. }, ..] => *begin,
+            [KeySpec { begin, keyword: None, find: Find::Range { .. }, .. }, ..] => *begin,
             _ => 0,
         };
         Row { command, full_name, container, first_subcommand: 0, first_key }

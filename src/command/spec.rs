@@ -87,6 +87,13 @@ pub mod flag {
 pub enum Group {
     String,
     List,
+    Set,
+    Hash,
+    SortedSet,
+    Stream,
+    Bitmap,
+    Hyperloglog,
+    Geo,
     Generic,
     Connection,
     Server,
@@ -99,6 +106,13 @@ impl Group {
         match self {
             Group::String => "string",
             Group::List => "list",
+            Group::Set => "set",
+            Group::Hash => "hash",
+            Group::SortedSet => "sorted-set",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server => "server",
@@ -128,6 +142,8 @@ pub struct Doc {
 pub struct KeySpec {
     /// Index of the first argument that the search looks at.
     pub begin: usize,
+    /// The search begins behind this word, which is looked for from there on; without it there are no keys.
+    pub keyword: Option<&'static str>,
     /// How the search goes on.
     pub find: Find,
     /// What happens to the keys, in the words of `COMMAND INFO`: `RO RW OW RM ACCESS UPDATE INSERT DELETE`.
@@ -143,49 +159,65 @@ pub enum Find {
         last: i16,
         /// Distance of two keys.
         step: usize,
+        /// Above 1: with the last key counted from the end, only so great a part of the range are keys, a half for 2.
+        limit: usize,
     },
     /// The argument at the beginning says how many keys follow.
     Count {
         /// Distance of two keys.
         step: usize,
     },
+    /// One key that only the command itself finds, such as the one behind an option; `COMMAND INFO` calls it unknown.
+    Special(fn(Args<'_>) -> Option<usize>),
 }
 
 impl KeySpec {
     /// One key at `begin`.
     pub const fn one(begin: usize, flags: &'static [&'static str]) -> KeySpec {
-        KeySpec { begin, find: Find::Range { last: 0, step: 1 }, flags }
+        KeySpec { begin, keyword: None, find: Find::Range { last: 0, step: 1, limit: 0 }, flags }
     }
 
     /// Keys from `begin` to the end, every `step` arguments.
     pub const fn rest(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
-        KeySpec { begin, find: Find::Range { last: -1, step }, flags }
+        KeySpec { begin, keyword: None, find: Find::Range { last: -1, step, limit: 0 }, flags }
     }
 
     /// The argument at `begin` counts the keys after it.
     pub const fn counted(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
-        KeySpec { begin, find: Find::Count { step }, flags }
+        KeySpec { begin, keyword: None, find: Find::Count { step }, flags }
+    }
+
+    /// Where the search begins in a request: where the row says, or behind the keyword.
+    pub fn start(&self, args: Args<'_>) -> Option<usize> {
+        let Some(keyword) = self.keyword else { return Some(self.begin) };
+        let found =
+            (self.begin..args.len()).find(|at| args.get(*at).eq_ignore_ascii_case(keyword.as_bytes()));
+        found.map(|at| at + 1)
     }
 
     /// Indexes of the keys among the arguments of a request; nothing where the request is malformed.
     pub fn positions(&self, args: Args<'_>) -> impl Iterator<Item = usize> + use<> {
         let len = args.len();
+        let begin = self.start(args).unwrap_or(len);
         let (first, last, step) = match self.find {
-            Find::Range { last, step } if 0 <= last => (self.begin, self.begin + last as usize, step),
-            Find::Range { last, step } => {
-                (self.begin, len.saturating_sub(last.unsigned_abs() as usize), step)
+            Find::Range { last, step, .. } if 0 <= last => (begin, begin + last as usize, step),
+            Find::Range { last, step, limit } => {
+                let last = len.saturating_sub(last.unsigned_abs() as usize);
+                let part = (last + 1).saturating_sub(begin) / limit.max(1);
+                if part == 0 { (1, 0, 1) } else { (begin, begin + part - 1, step) }
             }
             Find::Count { step } => {
-                let count = (self.begin < len)
-                    .then(|| crate::base::number::parse_i64(args.get(self.begin)))
+                let count = (begin < len)
+                    .then(|| crate::base::number::parse_i64(args.get(begin)))
                     .flatten()
                     .and_then(|count| usize::try_from(count).ok())
                     .filter(|count| *count < len);
                 match count {
                     None | Some(0) => (1, 0, 1),
-                    Some(count) => (self.begin + 1, self.begin + 1 + (count - 1) * step, step),
+                    Some(count) => (begin + 1, begin + 1 + (count - 1) * step, step),
                 }
             }
+            Find::Special(find) => find(args).map_or((1, 0, 1), |at| (at, at, 1)),
         };
         (first..=last).step_by(step).take_while(move |index| *index < len)
     }
@@ -316,6 +348,14 @@ pub enum Class {
     String,
     /// `l`: lists.
     List,
+    /// `s`: sets.
+    Set,
+    /// `h`: hashes.
+    Hash,
+    /// `z`: sorted sets.
+    Zset,
+    /// `t`: streams.
+    Stream,
     /// `x`: expired.
     Expired,
     /// `e`: evicted.

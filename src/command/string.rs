@@ -257,7 +257,7 @@ fn store(ctx: &mut Ctx<'_>, key: Key<'_>, value: Value<'_>, deadline: Deadline) 
         Value::Int(number) => crate::base::number::write_decimal(*number, &mut scratch),
         Value::Bytes { bytes, .. } => bytes,
         Value::Shared(bytes) => &bytes.clone(),
-        Value::List(_) => unreachable!("strings are stored here"),
+        _ => unreachable!("strings are stored here"),
     };
     match deadline {
         Deadline::Clear => ctx.log(&[b"SET", key.bytes, text]),

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! General allocators round small sizes up to multiples of 16; the typical entry, a key of 16 bytes with a value of
-//! 32, would pay 8 bytes for it. Here sizes are multiples of 8. A block's page is found by its address, so a block
+//! 32, would pay 10 bytes for it. Here sizes are multiples of 2. A block's page is found by its address, so a block
 //! has no header. A page with free blocks stands in the list of its size; a full one in none; an empty one goes
 //! back: its memory to the system at once, beyond a few that are kept, its address to the next page of any size.
 //! Blocks of more than [`SMALL_MAX`] bytes come from the general allocator.
@@ -19,8 +19,9 @@
 //! Raw memory, handed out by hand. The argument: an arena belongs to one thread, and so do the entries in it,
 //! which are not `Send`. Pages are made by [`Arena::take_page`] only, out of memory that is mapped for good; the
 //! header of a page is written before its first block is handed out and nothing else writes it. A free block holds
-//! the offset of the next free one in its first four bytes, which its owner gave up. Every size is a multiple of
-//! 8 of at least 8, hence blocks are aligned to 8 and never overlap.
+//! the offset of the next free one in its first four bytes, which its owner gave up; every size is at least that.
+//! Blocks of a page lie one behind the other, so they never overlap, and where their size is a multiple of 8 they
+//! are aligned to 8, as the header of the page is.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -32,10 +33,14 @@ use crate::base::memory;
 
 /// Bigger blocks come from the general allocator.
 pub const SMALL_MAX: usize = 1024;
-const GRAIN: usize = 8;
+const GRAIN: usize = 2;
+/// The least size: a free block holds an offset.
+const SIZE_MIN: usize = 4;
+/// The alignment of blocks whose size is a multiple of it.
+const ALIGN: usize = 8;
 const PAGE: usize = 64 << 10;
 const CHUNK: usize = 4 << 20;
-const HEADER: usize = size_of::<Page>();
+const HEADER: usize = size_of::<Page>().next_multiple_of(ALIGN);
 /// Empty pages whose memory is kept, so that a page that fills and empties costs no system calls.
 const IDLE_RESIDENT_MAX: usize = 16;
 
@@ -70,10 +75,10 @@ thread_local! {
     };
 }
 
-/// A block of `size` bytes, a multiple of 8 that is not 0, aligned to 8.
+/// A block of `size` bytes, an even number of at least 4; aligned to 8 if the size is a multiple of 8.
 #[inline]
 pub fn allocate(size: usize) -> NonNull<u8> {
-    debug_assert!(0 < size && size.is_multiple_of(GRAIN));
+    debug_assert!(SIZE_MIN <= size && size.is_multiple_of(GRAIN));
     if SMALL_MAX < size {
         return allocate_big(size);
     }
@@ -100,7 +105,7 @@ pub unsafe fn release(block: NonNull<u8>, size: usize) {
 }
 
 fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, GRAIN).expect("a block is smaller than the address space")
+    Layout::from_size_align(size, ALIGN).expect("a block is smaller than the address space")
 }
 
 #[cold]
@@ -121,7 +126,7 @@ impl Arena {
             let header = &mut *page;
             let offset = if header.free != 0 {
                 let offset = header.free;
-                header.free = page.cast::<u8>().add(offset as usize).cast::<u32>().read();
+                header.free = page.cast::<u8>().add(offset as usize).cast::<u32>().read_unaligned();
                 offset
             } else {
                 let offset = header.fresh;
@@ -144,7 +149,7 @@ impl Arena {
             let page = block.as_ptr().sub(offset).cast::<Page>();
             let header = &mut *page;
             let was_full = header.is_full();
-            block.as_ptr().cast::<u32>().write(header.free);
+            block.as_ptr().cast::<u32>().write_unaligned(header.free);
             header.free = offset as u32;
             header.used -= 1;
             if header.used == 0 {
@@ -264,9 +269,9 @@ mod tests {
         let mut held: Vec<(NonNull<u8>, usize, u8)> = Vec::new();
         for round in 0..200_000u32 {
             if random.below(100) < 55 || round < 1000 {
-                let size = (1 + random.below(160) as usize) * GRAIN;
+                let size = SIZE_MIN + random.below(700) as usize * GRAIN;
                 let block = allocate(size);
-                assert_eq!(block.addr().get() % GRAIN, 0);
+                assert!(!size.is_multiple_of(ALIGN) || block.addr().get().is_multiple_of(ALIGN));
                 let mark = random.below(256) as u8;
                 // SAFETY: the block is ours and `size` long.
                 unsafe { block.as_ptr().write_bytes(mark, size) };

@@ -3,33 +3,34 @@
 //! An [`Entry`] is one pointer wide and owns one block that holds everything about a key which is small:
 //!
 //! ```text
-//! 0   access   24 bits of LRU clock or LFU counter, below them 8 bits: the form of the value
-//! 4   key_len  u8, 255 when the key is longer (its length then stands in a word of its own)
-//! 5   flags    DEADLINE, LONG_KEY, RAW
-//! 6   len      u16, length of an embedded value
+//! 0   value_len  u8, length of an embedded value
+//! 1   shape      the form of the value (3 bits), DEADLINE, LONG, RAW
+//! 2   access     24 bits of LRU clock or LFU counter
+//! 5   key_len    u8
+//! 6   (2 bytes unused if any word follows)
 //! 8   [deadline i64, ticket u64]   if DEADLINE
-//!     [key length u64]             if LONG_KEY
+//!     [lengths u64]                if LONG: the key's in the upper 48 bits, the embedded value's in the lower 16
 //!     [payload]                    an integer, shared bytes or the owner of a collection, by the form
 //!     key
 //!     [embedded value]
 //! ```
 //!
-//! So a key of 16 bytes with a value of 32 is a block of 56 bytes, and a hit reads one cache line. The size of
-//! the block is a pure function of the header, rounded up to [`GRAIN`]: nothing records a capacity, and a new
-//! value of the same rounded size is written over the old one in place.
+//! So a key of 16 bytes with a value of 32 is a block of 54 bytes, and a hit reads one cache line, seldom two. The
+//! size of the block is a pure function of shape and lengths, rounded up ([`block_size`]): nothing records a
+//! capacity, and a new value of the same rounded size is written over the old one in place.
 //!
 //! Strings of up to [`EMBED_MAX`] bytes are embedded; bigger ones are shared `Bytes`, which a reply can hold
-//! while the key is overwritten. Integers are stored as integers.
+//! while the key is overwritten. Integers are stored as integers. A collection is one word, its own business.
 //!
 //! # Unsafe
 //!
 //! The block is raw memory with a layout chosen at run time, which safe Rust cannot express. The argument:
 //! the constructor ([`Entry::build`]) is the only place that allocates and it writes header, payload and key
 //! before an `Entry` exists; every accessor derives offsets from the header by the same functions (`fixed`,
-//! `size`) with which the block was laid out; whoever changes the header does it inside one function that
-//! leaves header and contents in agreement; payload offsets are multiples of 8 in a block aligned to 8. An
-//! `Entry` is the only owner of its block and, holding a raw pointer, is neither `Send` nor `Sync`, so writing
-//! the access bits through `&self` races with nobody.
+//! `block_size`) with which the block was laid out; whoever changes the header does it inside one function that
+//! leaves header and contents in agreement; blocks with words are aligned to 8, and payload offsets in them are
+//! multiples of 8. An `Entry` is the only owner of its block and, holding a raw pointer, is neither `Send` nor
+//! `Sync`, so writing the access bits through `&self` races with nobody.
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
@@ -37,26 +38,41 @@ use std::ptr::{self, NonNull};
 use bytes::{Bytes, BytesMut};
 
 use crate::base::date::UnixMs;
-use crate::base::number::{parse_i64, write_decimal};
+use crate::base::number::write_decimal;
 use crate::data::block;
+use crate::data::collection::Collection;
 use crate::data::expiry::Ticket;
+use crate::data::hash::Hash;
 use crate::data::list::List;
+use crate::data::set::Set;
+use crate::data::stream::Stream;
 use crate::data::table::Element;
+use crate::data::zset::Zset;
 
-/// Strings up to this many bytes live in the entry itself.
-pub const EMBED_MAX: usize = 4096;
+mod value;
+#[cfg(test)]
+mod tests;
+
+pub use value::{EMBED_MAX, Kind, Str, Value};
+
 /// Strings up to this many bytes report the encoding `embstr`, longer ones `raw`, as in Redis.
 const EMBSTR_MAX: usize = 44;
-/// Blocks are multiples of this many bytes.
-const GRAIN: usize = 8;
+/// Blocks of more bytes than this, and those with words in them, are multiples of eight bytes; others of two.
+const FINE_MAX: usize = 256;
 /// The most that a growing string reserves ahead.
 const GROWTH_AHEAD_MAX: usize = 1 << 20;
 
-const HEADER: usize = 8;
-const DEADLINE: u8 = 1;
-const LONG_KEY: u8 = 2;
+/// Where the key begins in a block without words.
+const HEADER: usize = 6;
+/// Where the words begin.
+const WORDS: usize = 8;
+const FORM: u8 = 7;
+const DEADLINE: u8 = 8;
+const LONG: u8 = 16;
 /// The string was edited in place: its encoding is called `raw` however short it is.
-const RAW: u8 = 4;
+const RAW: u8 = 32;
+/// Values of `shape`.
+const SHAPES: usize = 64;
 
 /// How a value is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,128 +82,69 @@ enum Form {
     Embedded = 1,
     Shared = 2,
     List = 3,
+    Set = 4,
+    Hash = 5,
+    Zset = 6,
+    Stream = 7,
 }
+
+/// The owner of a collection is as long as an integer, so that it can be moved out and leave one behind.
+const _: () = {
+    assert!(size_of::<Box<List>>() == 8 && size_of::<Set>() == 8 && size_of::<Hash>() == 8);
+    assert!(size_of::<Zset>() == 8 && size_of::<Box<Stream>>() == 8);
+};
 
 impl Form {
-    fn payload(self) -> usize {
+    const fn of(shape: u8) -> Form {
+        match shape & FORM {
+            0 => Form::Int,
+            1 => Form::Embedded,
+            2 => Form::Shared,
+            3 => Form::List,
+            4 => Form::Set,
+            5 => Form::Hash,
+            6 => Form::Zset,
+            _ => Form::Stream,
+        }
+    }
+
+    const fn payload(self) -> usize {
         match self {
-            Form::Int => 8,
             Form::Embedded => 0,
             Form::Shared => size_of::<Bytes>(),
-            Form::List => size_of::<Box<List>>(),
+            Form::Int | Form::List | Form::Set | Form::Hash | Form::Zset | Form::Stream => 8,
         }
     }
 }
 
-/// The type of a value, as `TYPE` names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// Bytes or an integer.
-    String,
-    /// A list.
-    List,
-}
-
-impl Kind {
-    /// The name that `TYPE` replies and `SCAN … TYPE` takes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-            Kind::List => "list",
-        }
+/// How a value will be stored.
+fn form_of(value: &Value<'_>) -> Form {
+    match value {
+        Value::Int(_) => Form::Int,
+        Value::Bytes { bytes, .. } if bytes.len() <= EMBED_MAX => Form::Embedded,
+        Value::Bytes { .. } | Value::Shared(_) => Form::Shared,
+        Value::List(_) => Form::List,
+        Value::Set(_) => Form::Set,
+        Value::Hash(_) => Form::Hash,
+        Value::Zset(_) => Form::Zset,
+        Value::Stream(_) => Form::Stream,
     }
 }
 
-/// A value to be stored.
-#[derive(Debug)]
-pub enum Value<'a> {
-    /// An integer.
-    Int(i64),
-    /// Bytes, stored as they are even if they look like an integer. `raw`: report them as edited in place.
-    Bytes {
-        /// The bytes.
-        bytes: &'a [u8],
-        /// Whether `OBJECT ENCODING` says `raw`.
-        raw: bool,
-    },
-    /// Bytes in a buffer of their own.
-    Shared(Bytes),
-    /// A list.
-    List(Box<List>),
-}
-
-impl<'a> Value<'a> {
-    /// What `SET` stores for these bytes: an integer if they are exactly one.
-    #[inline]
-    pub fn string(bytes: &'a [u8]) -> Value<'a> {
-        if bytes.len() <= 20
-            && let Some(number) = parse_i64(bytes)
-        {
-            return Value::Int(number);
-        }
-        Value::Bytes { bytes, raw: false }
+/// Bytes before the key, for each shape.
+static FIXED: [u8; SHAPES] = {
+    let mut table = [0; SHAPES];
+    let mut shape = 0;
+    while shape < SHAPES {
+        let flags = shape as u8;
+        let deadline = if flags & DEADLINE == 0 { 0 } else { 16 };
+        let long = if flags & LONG == 0 { 0 } else { 8 };
+        let words = deadline + long + Form::of(flags).payload();
+        table[shape] = if words == 0 { HEADER } else { WORDS + words } as u8;
+        shape += 1;
     }
-
-    fn form(&self) -> Form {
-        match self {
-            Value::Int(_) => Form::Int,
-            Value::Bytes { bytes, .. } if bytes.len() <= EMBED_MAX => Form::Embedded,
-            Value::Bytes { .. } | Value::Shared(_) => Form::Shared,
-            Value::List(_) => Form::List,
-        }
-    }
-
-    fn embedded(&self) -> &[u8] {
-        match self {
-            Value::Bytes { bytes, .. } if bytes.len() <= EMBED_MAX => bytes,
-            _ => &[],
-        }
-    }
-}
-
-/// A string value, as it lies in memory.
-#[derive(Clone, Copy, Debug)]
-pub enum Str<'a> {
-    /// An integer.
-    Int(i64),
-    /// Bytes in the entry.
-    Bytes(&'a [u8]),
-    /// Bytes in a buffer of their own, which a reply may share.
-    Shared(&'a Bytes),
-}
-
-impl<'a> Str<'a> {
-    /// The bytes; an integer is written into `scratch`.
-    pub fn bytes<'b>(self, scratch: &'b mut [u8; 20]) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match self {
-            Str::Int(number) => write_decimal(number, scratch),
-            Str::Bytes(bytes) => bytes,
-            Str::Shared(bytes) => bytes,
-        }
-    }
-
-    /// The value as an integer, if it is exactly one.
-    pub fn integer(self) -> Option<i64> {
-        match self {
-            Str::Int(number) => Some(number),
-            Str::Bytes(bytes) => parse_i64(bytes),
-            Str::Shared(_) => None,
-        }
-    }
-
-    /// Length in bytes of the text.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(self) -> usize {
-        match self {
-            Str::Int(number) => crate::base::number::decimal_len(number),
-            Str::Bytes(bytes) => bytes.len(),
-            Str::Shared(bytes) => bytes.len(),
-        }
-    }
-}
+    table
+};
 
 /// A key with its value, deadline and access bits: the owner of one block.
 pub struct Entry(NonNull<u8>);
@@ -205,13 +162,49 @@ impl Element for Entry {
 
 /// Bytes before the key in a block of this shape.
 #[inline]
-fn fixed(form: Form, flags: u8) -> usize {
-    HEADER + (flags & DEADLINE) as usize * 16 + ((flags & LONG_KEY) as usize / 2) * 8 + form.payload()
+fn fixed(shape: u8) -> usize {
+    usize::from(FIXED[usize::from(shape) % SHAPES])
 }
 
 #[inline]
-fn block_size(form: Form, flags: u8, key_len: usize, value_len: usize) -> usize {
-    (fixed(form, flags) + key_len + value_len).next_multiple_of(GRAIN)
+fn block_size(shape: u8, key_len: usize, value_len: usize) -> usize {
+    let fixed = fixed(shape);
+    let size = fixed + key_len + value_len;
+    let grain = if fixed == HEADER && size <= FINE_MAX { 2 } else { 8 };
+    size.next_multiple_of(grain)
+}
+
+/// The flag of a block whose lengths stand in a word.
+#[inline]
+fn long(key_len: usize, value_len: usize) -> u8 {
+    if 255 < key_len.max(value_len) { LONG } else { 0 }
+}
+
+/// The collection of one form, for reading and for changing.
+macro_rules! collection {
+    ($form:ident: $get:ident, $get_mut:ident, $target:ty, $owner:ty, $name:literal) => {
+        #[doc = concat!("The ", $name, ", if the value is one.")]
+        #[inline]
+        pub fn $get(&self) -> Option<&$target> {
+            if self.form() != Form::$form {
+                return None;
+            }
+            // SAFETY: the payload of this form is of this type and lives as long as the entry is borrowed.
+            let owner = unsafe { &*self.payload().cast::<$owner>() };
+            Some(owner)
+        }
+
+        #[doc = concat!("The ", $name, " for changing, if the value is one.")]
+        #[inline]
+        pub fn $get_mut(&mut self) -> Option<&mut $target> {
+            if self.form() != Form::$form {
+                return None;
+            }
+            // SAFETY: as above, and `&mut self` makes the reference the only one.
+            let owner = unsafe { &mut *self.payload().cast::<$owner>() };
+            Some(owner)
+        }
+    };
 }
 
 impl Entry {
@@ -222,98 +215,114 @@ impl Entry {
 
     /// An entry with everything: the one place that takes memory.
     fn build(key: &[u8], value: Value<'_>, deadline: Option<(UnixMs, Ticket)>, access: u32) -> Entry {
-        let form = value.form();
         let embedded = value.embedded();
-        let mut flags = 0;
+        let mut shape = form_of(&value) as u8 | long(key.len(), embedded.len());
         if deadline.is_some() {
-            flags |= DEADLINE;
-        }
-        if 255 <= key.len() {
-            flags |= LONG_KEY;
+            shape |= DEADLINE;
         }
         if matches!(value, Value::Bytes { raw: true, .. }) {
-            flags |= RAW;
+            shape |= RAW;
         }
-        let size = block_size(form, flags, key.len(), embedded.len());
-        let block = block::allocate(size);
+        let block = block::allocate(block_size(shape, key.len(), embedded.len()));
         let at = block.as_ptr();
-        // SAFETY: every write below lies within `size` bytes, by the definition of `fixed` and `block_size`;
-        // word-sized writes are at multiples of 8 of a block aligned to 8.
+        // SAFETY: every write below lies within the block, by the definition of `fixed` and `block_size`; words
+        // are written at multiples of 8 of a block that is aligned to 8, having words.
         unsafe {
-            at.cast::<u32>().write(access << 8 | form as u32);
-            at.add(4).write(key.len().min(255) as u8);
-            at.add(5).write(flags);
-            at.add(6).cast::<u16>().write(embedded.len() as u16);
-            let mut word = HEADER;
+            at.write(embedded.len() as u8);
+            at.add(1).cast::<u32>().write_unaligned(access << 8 | u32::from(shape));
+            at.add(5).write(key.len() as u8);
+            let mut word = WORDS;
             if let Some((deadline, ticket)) = deadline {
                 at.add(word).cast::<i64>().write(deadline.0);
                 at.add(word + 8).cast::<u64>().write(ticket.to_bits());
                 word += 16;
             }
-            if flags & LONG_KEY != 0 {
-                at.add(word).cast::<u64>().write(key.len() as u64);
+            if shape & LONG != 0 {
+                at.add(word).cast::<u64>().write((key.len() as u64) << 16 | embedded.len() as u64);
                 word += 8;
             }
-            let key_at = at.add(word + form.payload());
+            let key_at = at.add(fixed(shape));
             ptr::copy_nonoverlapping(key.as_ptr(), key_at, key.len());
             ptr::copy_nonoverlapping(embedded.as_ptr(), key_at.add(key.len()), embedded.len());
+            let payload = at.add(word);
             match value {
-                Value::Int(number) => at.add(word).cast::<i64>().write(number),
+                Value::Int(number) => payload.cast::<i64>().write(number),
                 Value::Bytes { bytes, .. } if EMBED_MAX < bytes.len() => {
-                    at.add(word).cast::<Bytes>().write(Bytes::copy_from_slice(bytes));
+                    payload.cast::<Bytes>().write(Bytes::copy_from_slice(bytes));
                 }
                 Value::Bytes { .. } => {}
-                Value::Shared(bytes) => at.add(word).cast::<Bytes>().write(bytes),
-                Value::List(list) => at.add(word).cast::<Box<List>>().write(list),
+                Value::Shared(bytes) => payload.cast::<Bytes>().write(bytes),
+                Value::List(list) => payload.cast::<Box<List>>().write(list),
+                Value::Set(set) => payload.cast::<Set>().write(set),
+                Value::Hash(hash) => payload.cast::<Hash>().write(hash),
+                Value::Zset(zset) => payload.cast::<Zset>().write(zset),
+                Value::Stream(stream) => payload.cast::<Box<Stream>>().write(stream),
             }
         }
         Entry(block)
     }
 
+    /// The shape and, above it, the access bits.
     #[inline]
     fn word(&self) -> u32 {
         // SAFETY: the header is initialised in every block.
-        unsafe { self.0.as_ptr().cast::<u32>().read() }
+        unsafe { self.0.as_ptr().add(1).cast::<u32>().read_unaligned() }
+    }
+
+    #[inline]
+    fn set_word(&self, word: u32) {
+        // SAFETY: the header is initialised, and nobody else can be reading it (`Entry` is not `Sync`).
+        unsafe { self.0.as_ptr().add(1).cast::<u32>().write_unaligned(word) }
+    }
+
+    #[inline]
+    fn shape(&self) -> u8 {
+        self.word() as u8
     }
 
     #[inline]
     fn form(&self) -> Form {
-        match self.word() as u8 {
-            0 => Form::Int,
-            1 => Form::Embedded,
-            2 => Form::Shared,
-            _ => Form::List,
-        }
+        Form::of(self.shape())
     }
 
     #[inline]
-    fn flags(&self) -> u8 {
-        // SAFETY: the header is initialised in every block.
-        unsafe { self.0.as_ptr().add(5).read() }
+    fn has(&self, flag: u8) -> bool {
+        self.shape() & flag != 0
+    }
+
+    /// The word of long lengths.
+    #[inline]
+    fn lengths(&self) -> *mut u64 {
+        debug_assert!(self.has(LONG));
+        // SAFETY: LONG says that the word is there, behind the words of the deadline.
+        unsafe { self.0.as_ptr().add(WORDS + usize::from(self.shape() & DEADLINE) * 2).cast() }
     }
 
     #[inline]
     fn key_len(&self) -> usize {
-        // SAFETY: the header is initialised, and the long length stands where LONG_KEY says so.
+        // SAFETY: the header is initialised, and the long lengths stand where LONG says so.
         unsafe {
-            let at = self.0.as_ptr();
-            let flags = self.flags();
-            if flags & LONG_KEY == 0 {
-                return at.add(4).read() as usize;
+            match self.has(LONG) {
+                false => usize::from(self.0.as_ptr().add(5).read()),
+                true => (self.lengths().read() >> 16) as usize,
             }
-            at.add(HEADER + (flags & DEADLINE) as usize * 16).cast::<u64>().read() as usize
         }
     }
 
     #[inline]
     fn embedded_len(&self) -> usize {
-        // SAFETY: the header is initialised in every block.
-        unsafe { self.0.as_ptr().add(6).cast::<u16>().read() as usize }
+        // SAFETY: as above.
+        unsafe {
+            match self.has(LONG) {
+                false => usize::from(self.0.as_ptr().read()),
+                true => usize::from(self.lengths().read() as u16),
+            }
+        }
     }
 
     #[inline]
     fn fixed(&self) -> usize {
-        fixed(self.form(), self.flags())
+        fixed(self.shape())
     }
 
     #[inline]
@@ -325,7 +334,7 @@ impl Entry {
 
     /// Size of the block in bytes.
     pub fn block_len(&self) -> usize {
-        block_size(self.form(), self.flags(), self.key_len(), self.embedded_len())
+        block_size(self.shape(), self.key_len(), self.embedded_len())
     }
 
     /// The key.
@@ -340,6 +349,10 @@ impl Entry {
         match self.form() {
             Form::Int | Form::Embedded | Form::Shared => Kind::String,
             Form::List => Kind::List,
+            Form::Set => Kind::Set,
+            Form::Hash => Kind::Hash,
+            Form::Zset => Kind::Zset,
+            Form::Stream => Kind::Stream,
         }
     }
 
@@ -347,9 +360,9 @@ impl Entry {
     pub fn encoding(&self) -> &'static str {
         match self.form() {
             Form::Int => "int",
-            Form::Embedded if self.flags() & RAW == 0 && self.embedded_len() <= EMBSTR_MAX => "embstr",
+            Form::Embedded if !self.has(RAW) && self.embedded_len() <= EMBSTR_MAX => "embstr",
             Form::Embedded | Form::Shared => "raw",
-            Form::List => self.list().map_or("", List::encoding),
+            _ => self.collection().map_or("", Collection::encoding),
         }
     }
 
@@ -362,7 +375,7 @@ impl Entry {
             Form::Embedded => Some(Str::Bytes(self.embedded())),
             // SAFETY: the payload of this form is a Bytes, which lives as long as the entry is borrowed.
             Form::Shared => Some(Str::Shared(unsafe { &*self.payload().cast::<Bytes>() })),
-            Form::List => None,
+            _ => None,
         }
     }
 
@@ -375,51 +388,68 @@ impl Entry {
         }
     }
 
-    /// The list, if the value is one.
-    pub fn list(&self) -> Option<&List> {
-        // SAFETY: the payload of this form is a Box<List>.
-        (self.form() == Form::List).then(|| unsafe { &**self.payload().cast::<Box<List>>() })
+    collection!(List: list, list_mut, List, Box<List>, "list");
+    collection!(Set: set, set_mut, Set, Set, "set");
+    collection!(Hash: hash, hash_mut, Hash, Hash, "hash");
+    collection!(Zset: zset, zset_mut, Zset, Zset, "sorted set");
+    collection!(Stream: stream, stream_mut, Stream, Box<Stream>, "stream");
+
+    /// The collection, whatever its type; `None` for a string.
+    pub fn collection(&self) -> Option<&dyn Collection> {
+        match self.form() {
+            Form::Int | Form::Embedded | Form::Shared => None,
+            Form::List => self.list().map(|it| it as &dyn Collection),
+            Form::Set => self.set().map(|it| it as &dyn Collection),
+            Form::Hash => self.hash().map(|it| it as &dyn Collection),
+            Form::Zset => self.zset().map(|it| it as &dyn Collection),
+            Form::Stream => self.stream().map(|it| it as &dyn Collection),
+        }
     }
 
-    /// The list for changing, if the value is one.
-    pub fn list_mut(&mut self) -> Option<&mut List> {
-        // SAFETY: as above, and `&mut self` makes the reference the only one.
-        (self.form() == Form::List).then(|| unsafe { &mut **self.payload().cast::<Box<List>>() })
+    /// The collection for changing, whatever its type.
+    pub fn collection_mut(&mut self) -> Option<&mut dyn Collection> {
+        match self.form() {
+            Form::Int | Form::Embedded | Form::Shared => None,
+            Form::List => self.list_mut().map(|it| it as &mut dyn Collection),
+            Form::Set => self.set_mut().map(|it| it as &mut dyn Collection),
+            Form::Hash => self.hash_mut().map(|it| it as &mut dyn Collection),
+            Form::Zset => self.zset_mut().map(|it| it as &mut dyn Collection),
+            Form::Stream => self.stream_mut().map(|it| it as &mut dyn Collection),
+        }
     }
 
     /// When the key expires.
     #[inline]
     pub fn deadline(&self) -> Option<UnixMs> {
         // SAFETY: DEADLINE says that the word is there.
-        (self.flags() & DEADLINE != 0)
-            .then(|| UnixMs(unsafe { self.0.as_ptr().add(HEADER).cast::<i64>().read() }))
+        self.has(DEADLINE).then(|| UnixMs(unsafe { self.0.as_ptr().add(WORDS).cast::<i64>().read() }))
     }
 
     /// Where the expiry index holds this key.
     #[inline]
     pub fn ticket(&self) -> Option<Ticket> {
-        (self.flags() & DEADLINE != 0)
+        self.has(DEADLINE)
             // SAFETY: DEADLINE says that the word is there.
-            .then(|| Ticket::from_bits(unsafe { self.0.as_ptr().add(HEADER + 8).cast::<u64>().read() }))
+            .then(|| Ticket::from_bits(unsafe { self.0.as_ptr().add(WORDS + 8).cast::<u64>().read() }))
     }
 
     /// Notes that the expiry index holds this key at `ticket`, due at `deadline`; a key that had no deadline
     /// moves to a bigger block.
     pub fn set_deadline(&mut self, deadline: UnixMs, ticket: Ticket) {
-        if self.flags() & DEADLINE == 0 {
+        if !self.has(DEADLINE) {
             self.rebuild(Some((deadline, ticket)));
             return;
         }
         // SAFETY: DEADLINE says that both words are there.
         unsafe {
-            self.0.as_ptr().add(HEADER).cast::<i64>().write(deadline.0);
-            self.0.as_ptr().add(HEADER + 8).cast::<u64>().write(ticket.to_bits());
+            self.0.as_ptr().add(WORDS).cast::<i64>().write(deadline.0);
+            self.0.as_ptr().add(WORDS + 8).cast::<u64>().write(ticket.to_bits());
         }
     }
 
     /// Takes the deadline off.
     pub fn clear_deadline(&mut self) {
-        if self.flags() & DEADLINE != 0 {
+        if self.has(DEADLINE) {
             self.rebuild(None);
         }
     }
@@ -433,8 +463,7 @@ impl Entry {
     /// Sets the 24 access bits; through a shared reference, since reading a key is what changes them.
     #[inline]
     pub fn set_access(&self, access: u32) {
-        // SAFETY: the header is initialised, and nobody else can be reading it (`Entry` is not `Sync`).
-        unsafe { self.0.as_ptr().cast::<u32>().write(access << 8 | self.word() & 0xff) }
+        self.set_word(access << 8 | self.word() & 0xff);
     }
 
     fn deadline_and_ticket(&self) -> Option<(UnixMs, Ticket)> {
@@ -443,7 +472,7 @@ impl Entry {
 
     /// Moves to a block with or without room for a deadline.
     fn rebuild(&mut self, deadline: Option<(UnixMs, Ticket)>) {
-        let raw = self.flags() & RAW != 0;
+        let raw = self.has(RAW);
         let access = self.access();
         let value = self.take();
         let next = match value {
@@ -458,18 +487,21 @@ impl Entry {
     /// nothing. The caller replaces or drops the husk at once.
     fn take(&mut self) -> Option<Value<'static>> {
         // SAFETY: each payload is moved out once: what owned something is replaced by an empty `Bytes` or, the
-        // owner of a list being as long as an integer, by the form of an integer.
+        // owner of a collection being as long as an integer, by the form of an integer.
         unsafe {
-            match self.form() {
-                Form::Embedded => None,
-                Form::Int => Some(Value::Int(self.payload().cast::<i64>().read())),
-                Form::Shared => Some(Value::Shared(std::mem::take(&mut *self.payload().cast::<Bytes>()))),
-                Form::List => {
-                    let list = self.payload().cast::<Box<List>>().read();
-                    self.0.as_ptr().cast::<u32>().write(self.access() << 8 | Form::Int as u32);
-                    Some(Value::List(list))
-                }
-            }
+            let payload = self.payload();
+            let value = match self.form() {
+                Form::Embedded => return None,
+                Form::Int => Value::Int(payload.cast::<i64>().read()),
+                Form::Shared => return Some(Value::Shared(std::mem::take(&mut *payload.cast::<Bytes>()))),
+                Form::List => Value::List(payload.cast::<Box<List>>().read()),
+                Form::Set => Value::Set(payload.cast::<Set>().read()),
+                Form::Hash => Value::Hash(payload.cast::<Hash>().read()),
+                Form::Zset => Value::Zset(payload.cast::<Zset>().read()),
+                Form::Stream => Value::Stream(payload.cast::<Box<Stream>>().read()),
+            };
+            self.set_word(self.word() & !u32::from(FORM) | Form::Int as u32);
+            Some(value)
         }
     }
 
@@ -480,15 +512,20 @@ impl Entry {
             && self.form() == Form::Embedded
             && bytes.len() <= EMBED_MAX
         {
-            let flags = self.flags() & !RAW | if raw { RAW } else { 0 };
             let key_len = self.key_len();
-            if block_size(Form::Embedded, flags, key_len, bytes.len()) == self.block_len() {
+            let flags = self.shape() & DEADLINE | long(key_len, bytes.len()) | if raw { RAW } else { 0 };
+            let shape = Form::Embedded as u8 | flags;
+            let alike = (shape ^ self.shape()) & LONG == 0;
+            if alike && block_size(shape, key_len, bytes.len()) == self.block_len() {
+                self.set_word(self.access() << 8 | u32::from(shape));
                 // SAFETY: the new value fits the block, which is laid out alike.
                 unsafe {
                     let at = self.0.as_ptr();
-                    at.add(5).write(flags);
-                    at.add(6).cast::<u16>().write(bytes.len() as u16);
-                    let to = at.add(fixed(Form::Embedded, flags) + key_len);
+                    at.write(bytes.len() as u8);
+                    if shape & LONG != 0 {
+                        self.lengths().write((key_len as u64) << 16 | bytes.len() as u64);
+                    }
+                    let to = at.add(fixed(shape) + key_len);
                     ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
                 }
                 return;
@@ -511,7 +548,7 @@ impl Entry {
 
     /// The same value, access bits and deadline under another key; the ticket is the caller's to renew.
     pub fn renamed(mut self, key: &[u8]) -> Entry {
-        let raw = self.flags() & RAW != 0;
+        let raw = self.has(RAW);
         let (deadline, access) = (self.deadline_and_ticket(), self.access());
         match self.take() {
             None => Entry::build(key, Value::Bytes { bytes: self.embedded(), raw }, deadline, access),
@@ -521,13 +558,20 @@ impl Entry {
 
     /// A copy of the value under another key, without a deadline.
     pub fn copied(&self, key: &[u8]) -> Entry {
-        let raw = self.flags() & RAW != 0;
-        let value = match (self.string(), self.list()) {
-            (Some(Str::Int(number)), _) => Value::Int(number),
-            (Some(Str::Bytes(bytes)), _) => Value::Bytes { bytes, raw },
-            (Some(Str::Shared(bytes)), _) => Value::Shared(bytes.clone()),
-            (None, Some(list)) => Value::List(Box::new(list.clone())),
-            (None, None) => unreachable!("every form is a string or a collection"),
+        let raw = self.has(RAW);
+        // SAFETY: the payload is borrowed as what the form says it is, and copied.
+        let value = unsafe {
+            let payload = self.payload();
+            match self.form() {
+                Form::Int => Value::Int(payload.cast::<i64>().read()),
+                Form::Embedded => Value::Bytes { bytes: self.embedded(), raw },
+                Form::Shared => Value::Shared((*payload.cast::<Bytes>()).clone()),
+                Form::List => Value::List((*payload.cast::<Box<List>>()).clone()),
+                Form::Set => Value::Set((*payload.cast::<Set>()).clone()),
+                Form::Hash => Value::Hash((*payload.cast::<Hash>()).clone()),
+                Form::Zset => Value::Zset((*payload.cast::<Zset>()).clone()),
+                Form::Stream => Value::Stream((*payload.cast::<Box<Stream>>()).clone()),
+            }
         };
         Entry::build(key, value, None, self.access())
     }
@@ -575,9 +619,9 @@ impl Entry {
 
     /// Bytes of memory: the block and what it owns.
     pub fn memory(&self) -> usize {
-        let owned = match (self.string(), self.list()) {
+        let owned = match (self.string(), self.collection()) {
             (Some(Str::Shared(bytes)), _) => bytes.len(),
-            (None, Some(list)) => size_of::<List>() + list.memory(),
+            (_, Some(collection)) => collection.memory(),
             _ => 0,
         };
         self.block_len() + owned
@@ -585,7 +629,7 @@ impl Entry {
 
     /// Whether dropping it takes long enough to be done in slices.
     pub fn is_heavy(&self) -> bool {
-        self.list().is_some_and(|list| 64 < list.nodes())
+        self.collection().is_some_and(Collection::is_heavy)
     }
 }
 
@@ -598,77 +642,12 @@ impl Drop for Entry {
                 Form::Int | Form::Embedded => {}
                 Form::Shared => ptr::drop_in_place(self.payload().cast::<Bytes>()),
                 Form::List => ptr::drop_in_place(self.payload().cast::<Box<List>>()),
+                Form::Set => ptr::drop_in_place(self.payload().cast::<Set>()),
+                Form::Hash => ptr::drop_in_place(self.payload().cast::<Hash>()),
+                Form::Zset => ptr::drop_in_place(self.payload().cast::<Zset>()),
+                Form::Stream => ptr::drop_in_place(self.payload().cast::<Box<Stream>>()),
             }
             block::release(self.0, size);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(entry: &Entry) -> Vec<u8> {
-        entry.string().unwrap().bytes(&mut [0; 20]).to_vec()
-    }
-
-    #[test]
-    fn a_small_entry_is_56_bytes() {
-        let entry = Entry::new(&[b'k'; 16], Value::string(&[b'v'; 32]));
-        assert_eq!(entry.block_len(), 56);
-    }
-
-    #[test]
-    fn keys_and_values_of_all_sizes_come_back() {
-        let sizes = [0, 1, 7, 8, 9, 44, 45, 254, 255, 256, 4095, 4096, 4097, 70_000];
-        for key_len in sizes {
-            for value_len in sizes {
-                let (key, value) = (vec![b'k'; key_len], vec![b'v'; value_len]);
-                let mut entry = Entry::new(&key, Value::string(&value));
-                assert_eq!((entry.key(), text(&entry)), (&key[..], value.clone()));
-                entry.set_deadline(UnixMs(5), Ticket::from_bits(9));
-                assert_eq!((entry.key(), text(&entry)), (&key[..], value.clone()));
-                assert_eq!((entry.deadline(), entry.ticket()), (Some(UnixMs(5)), Some(Ticket::from_bits(9))));
-                entry.set_access(0x00ab_cdef);
-                entry.set_value(Value::Int(-7));
-                assert_eq!((text(&entry), entry.deadline()), (b"-7".to_vec(), Some(UnixMs(5))));
-                entry.write_string(3, b"x");
-                assert_eq!((text(&entry), entry.encoding()), (b"-7\0x".to_vec(), "raw"));
-                entry.clear_deadline();
-                assert_eq!((entry.access(), entry.deadline()), (0x00ab_cdef, None));
-                let entry = entry.renamed(b"other");
-                assert_eq!((entry.key(), text(&entry)), (&b"other"[..], b"-7\0x".to_vec()));
-            }
-        }
-    }
-
-    #[test]
-    fn encodings_are_named_as_in_redis() {
-        for (value, encoding) in [("12", "int"), ("012", "embstr"), ("", "embstr")] {
-            assert_eq!(Entry::new(b"k", Value::string(value.as_bytes())).encoding(), encoding);
-        }
-        assert_eq!(Entry::new(b"k", Value::string(&[b'x'; 44])).encoding(), "embstr");
-        assert_eq!(Entry::new(b"k", Value::string(&[b'x'; 45])).encoding(), "raw");
-    }
-
-    #[test]
-    fn strings_grow_from_embedded_to_shared() {
-        let mut entry = Entry::new(b"k", Value::string(b"10"));
-        let mut model = b"10".to_vec();
-        for round in 0..3000 {
-            let at = model.len() + round % 3;
-            model.resize(at, 0);
-            model.extend_from_slice(b"ab");
-            entry.write_string(at, b"ab");
-            let shared = round % 7 == 0;
-            let held = match entry.string() {
-                Some(Str::Shared(bytes)) if shared => Some(bytes.clone()),
-                _ => None,
-            };
-            entry.write_string(1, &[round as u8]);
-            model[1] = round as u8;
-            assert_eq!(text(&entry), model);
-            drop(held);
         }
     }
 }

@@ -511,7 +511,7 @@ impl Keyspace {
     pub fn free_some(&mut self, units: usize) -> bool {
         let Some(garbage) = self.garbage.last_mut() else { return false };
         let more = match garbage {
-            Garbage::Entry(entry) => entry.list_mut().is_some_and(|list| list.free_some(units)),
+            Garbage::Entry(entry) => entry.collection_mut().is_some_and(|it| it.free_some(units)),
             Garbage::Table(table) => table.free_some(units),
             Garbage::Expiry(expiry) => expiry.free_some(units),
         };

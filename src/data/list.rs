@@ -13,7 +13,6 @@
 //! only the texts it brings; back to `listpack` after a removal or replacement that leaves one run of at most
 //! half the limit.
 
-mod element;
 mod run;
 mod quick;
 mod iter;
@@ -24,8 +23,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-pub use element::Item;
-use element::{Encoded, Needle};
+use crate::data::collection::Collection;
+pub use crate::data::element::Item;
+use crate::data::element::{Encoded, Needle};
 use iter::View;
 pub use iter::{Iter, IterRev};
 use quick::{Node, Quick, Value};
@@ -151,22 +151,6 @@ impl List {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// What `OBJECT ENCODING` says.
-    pub fn encoding(&self) -> &'static str {
-        match &self.form {
-            Form::Small(_) => "listpack",
-            Form::Quick(_) => "quicklist",
-        }
-    }
-
-    /// Heap bytes.
-    pub fn memory(&self) -> usize {
-        match &self.form {
-            Form::Small(run) => run.memory(),
-            Form::Quick(quick) => quick.memory(),
-        }
     }
 
     /// The number of nodes, for `DEBUG OBJECT`; one for the small form.
@@ -408,20 +392,6 @@ impl List {
         }
     }
 
-    /// Frees up to `nodes` nodes of a list nobody will read any more; `true` if some are left.
-    pub fn free_some(&mut self, nodes: usize) -> bool {
-        if let Form::Quick(quick) = &mut self.form {
-            let kept = quick.nodes.len().saturating_sub(nodes);
-            let gone: usize = quick.nodes.drain(kept..).map(|node| node.count()).sum();
-            quick.len -= gone;
-            if 0 < kept {
-                return true;
-            }
-        }
-        *self = List::new();
-        false
-    }
-
     /// The index from the head of an index that may count from the tail.
     fn resolve(&self, index: i64) -> Option<usize> {
         let len = self.len();
@@ -475,6 +445,43 @@ impl List {
         };
         run.seal();
         self.form = Form::Small(run);
+    }
+}
+
+/// Lists of more nodes than this are freed in slices.
+const HEAVY_NODES: usize = 64;
+
+impl Collection for List {
+    fn encoding(&self) -> &'static str {
+        match &self.form {
+            Form::Small(_) => "listpack",
+            Form::Quick(_) => "quicklist",
+        }
+    }
+
+    fn memory(&self) -> usize {
+        size_of::<List>()
+            + match &self.form {
+                Form::Small(run) => run.memory(),
+                Form::Quick(quick) => quick.memory(),
+            }
+    }
+
+    fn is_heavy(&self) -> bool {
+        HEAVY_NODES < self.nodes()
+    }
+
+    fn free_some(&mut self, units: usize) -> bool {
+        if let Form::Quick(quick) = &mut self.form {
+            let kept = quick.nodes.len().saturating_sub(units);
+            let gone: usize = quick.nodes.drain(kept..).map(|node| node.count()).sum();
+            quick.len -= gone;
+            if 0 < kept {
+                return true;
+            }
+        }
+        *self = List::new();
+        false
     }
 }
 

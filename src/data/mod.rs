@@ -1,9 +1,16 @@
 //! Floor 2: the data. Never speaks the protocol, never reads a clock.
 
+pub mod collection;
 pub mod table;
-pub mod list;
-pub mod expiry;
 pub mod block;
+pub mod element;
+pub mod pack;
+pub mod list;
+pub mod set;
+pub mod hash;
+pub mod zset;
+pub mod stream;
+pub mod expiry;
 pub mod entry;
 pub mod keyspace;
 pub mod digest;

@@ -1,5 +1,10 @@
 //! The whole data as commands: what a rewritten log begins with.
 
+mod hash;
+mod set;
+mod stream;
+mod zset;
+
 use std::io::{self, Write};
 
 use crate::data::entry::{Entry, Str};
@@ -25,43 +30,92 @@ pub fn write_snapshot(
     out: &mut impl Write,
     mut progress: impl FnMut(u64),
 ) -> io::Result<u64> {
-    let mut bytes = Vec::with_capacity(WRITE_SIZE + WRITE_SIZE / 4);
+    let mut commands = Commands::new(out);
     let mut keys = 0;
     for (number, database) in engine.keys.databases().iter().enumerate() {
         if database.is_empty() {
             continue;
         }
-        push_command(&mut bytes, &[b"SELECT", number.to_string().as_bytes()]);
-        bytes.extend_from_slice(format!("{KEYS_NOTE}{}\r\n", database.len()).as_bytes());
+        commands.push(&[b"SELECT", number.to_string().as_bytes()]);
+        commands.bytes.extend_from_slice(format!("{KEYS_NOTE}{}\r\n", database.len()).as_bytes());
         for entry in database.table().iter() {
-            write_entry(&mut bytes, entry, |bytes| drain(bytes, out))?;
+            write_entry(&mut commands, entry)?;
             keys += 1;
-            if WRITE_SIZE <= bytes.len() {
-                drain(&mut bytes, out)?;
+            if WRITE_SIZE <= commands.bytes.len() {
+                commands.drain()?;
                 progress(keys);
             }
         }
     }
-    out.write_all(&bytes)?;
+    commands.drain()?;
     progress(keys);
     Ok(keys)
 }
 
-/// Writes out what has been gathered.
-fn drain(bytes: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
-    out.write_all(bytes)?;
-    bytes.clear();
-    Ok(())
+/// Where commands are gathered before they are written.
+struct Commands<'w, W: Write> {
+    bytes: Vec<u8>,
+    /// Arguments of a command whose number is not known yet.
+    arguments: Vec<u8>,
+    out: &'w mut W,
 }
 
-/// Appends the commands that make this entry. Keys whose deadline has come are written like all others: the
-/// server that reads them sees for itself. Whenever there is enough to write after a command in the middle of a
-/// collection, so that no list need fit into `bytes` as a whole, `drain` is given the chance.
-fn write_entry(
-    bytes: &mut Vec<u8>,
-    entry: &Entry,
-    mut drain: impl FnMut(&mut Vec<u8>) -> io::Result<()>,
-) -> io::Result<()> {
+impl<'w, W: Write> Commands<'w, W> {
+    fn new(out: &'w mut W) -> Self {
+        Commands { bytes: Vec::with_capacity(WRITE_SIZE + WRITE_SIZE / 4), arguments: Vec::new(), out }
+    }
+
+    /// Adds a command.
+    fn push(&mut self, args: &[&[u8]]) {
+        push_command(&mut self.bytes, args);
+    }
+
+    /// Writes out what has been gathered.
+    fn drain(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
+
+    /// Adds commands `name key argument…` that take up to [`ELEMENTS_PER_COMMAND`] elements each, fewer if they are
+    /// large; `push` adds the arguments of one element and returns how many they are. What is gathered is written
+    /// on the way, so that no collection need fit into memory a second time.
+    fn push_elements<T>(
+        &mut self,
+        name: &[u8],
+        key: &[u8],
+        elements: impl Iterator<Item = T>,
+        mut push: impl FnMut(&mut Vec<u8>, T) -> usize,
+    ) -> io::Result<()> {
+        let mut elements = elements.peekable();
+        while elements.peek().is_some() {
+            let (mut taken, mut count) = (0, 2);
+            self.arguments.clear();
+            while taken < ELEMENTS_PER_COMMAND
+                && self.arguments.len() < WRITE_SIZE
+                && let Some(element) = elements.next()
+            {
+                count += push(&mut self.arguments, element);
+                taken += 1;
+            }
+            if WRITE_SIZE < self.bytes.len() + self.arguments.len() {
+                self.drain()?;
+            }
+            push_header(&mut self.bytes, b'*', count);
+            push_bulk(&mut self.bytes, name);
+            push_bulk(&mut self.bytes, key);
+            self.bytes.extend_from_slice(&self.arguments);
+            if WRITE_SIZE <= self.bytes.len() {
+                self.drain()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the commands that make this entry. Keys whose deadline has come are written like all others: the server that
+/// reads them sees for itself.
+fn write_entry<W: Write>(commands: &mut Commands<'_, W>, entry: &Entry) -> io::Result<()> {
     let key = entry.key();
     let mut date = itoa::Buffer::new();
     let deadline = entry.deadline().map(|at| date.format(at.0).as_bytes());
@@ -72,37 +126,27 @@ fn write_entry(
             small => small.bytes(&mut scratch),
         };
         match deadline {
-            None => push_command(bytes, &[b"SET", key, value]),
-            Some(deadline) => push_command(bytes, &[b"SET", key, value, b"PXAT", deadline]),
+            None => commands.push(&[b"SET", key, value]),
+            Some(deadline) => commands.push(&[b"SET", key, value, b"PXAT", deadline]),
         }
         return Ok(());
     }
     if let Some(list) = entry.list() {
-        let mut items = list.iter();
-        while 0 < items.len() {
-            let mut len = 0;
-            let fits = items.clone().take(ELEMENTS_PER_COMMAND).take_while(|item| {
-                let fits = len < WRITE_SIZE;
-                len += item.len_bytes();
-                fits
-            });
-            let count = fits.count();
-            if WRITE_SIZE < bytes.len() + len {
-                drain(bytes)?;
-            }
-            push_header(bytes, b'*', 2 + count);
-            push_bulk(bytes, b"RPUSH");
-            push_bulk(bytes, key);
-            for item in items.by_ref().take(count) {
-                item.with_bytes(|text| push_bulk(bytes, text));
-            }
-            if WRITE_SIZE <= bytes.len() {
-                drain(bytes)?;
-            }
-        }
+        commands.push_elements(b"RPUSH", key, list.iter(), |arguments, item| {
+            item.with_bytes(|text| push_bulk(arguments, text));
+            1
+        })?;
+    } else if let Some(value) = entry.set() {
+        set::write(commands, key, value)?;
+    } else if let Some(value) = entry.hash() {
+        hash::write(commands, key, value)?;
+    } else if let Some(value) = entry.zset() {
+        zset::write(commands, key, value)?;
+    } else if let Some(value) = entry.stream() {
+        stream::write(commands, key, value)?;
     }
     if let Some(deadline) = deadline {
-        push_command(bytes, &[b"PEXPIREAT", key, deadline]);
+        commands.push(&[b"PEXPIREAT", key, deadline]);
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (LOG_GET, &["commandlog|get", "slowlog|get"]),
     (LOG_LEN, &["commandlog|len", "slowlog|len"]),
     (SLOWEST_SHARD, &["wait", "waitaof"]),
-    (ORDER_VARIES, &["command", "command|docs", "command|info", "command|list"]),
+    (ORDER_VARIES, &["command", "command|docs", "command|info", "command|list", "module|list"]),
     (VARIES, &["client|info", "client|list", "cluster|bumpepoch", "cluster|count-failure-reports"]),
     (
         VARIES,
@@ -123,6 +123,13 @@ pub fn categories(row: &Row) -> Vec<&'static str> {
         None => match command.doc.group {
             Group::String => &["string"][..],
             Group::List => &["list"],
+            Group::Set => &["set"],
+            Group::Hash => &["hash"],
+            Group::SortedSet => &["sortedset"],
+            Group::Stream => &["stream"],
+            Group::Bitmap => &["bitmap"],
+            Group::Hyperloglog => &["hyperloglog"],
+            Group::Geo => &["geo"],
             Group::Generic => &["keyspace"],
             Group::Connection => &["connection"],
             Group::Server | Group::Cluster => &[],
@@ -151,7 +158,10 @@ pub fn categories(row: &Row) -> Vec<&'static str> {
 pub fn legacy_range(specs: &[KeySpec]) -> [i64; 3] {
     let mut range: Option<[i64; 3]> = None;
     for spec in specs {
-        let Find::Range { last, step } = spec.find else { continue };
+        let Find::Range { last, step, .. } = spec.find else { continue };
+        if spec.keyword.is_some() {
+            continue;
+        }
         let begin = spec.begin as i64;
         let last = if 0 <= last { begin + i64::from(last) } else { i64::from(last) };
         range = match range {

@@ -40,9 +40,11 @@ fn keys(args: Args<'_>) -> Result<Vec<Place>, Error> {
 /// Whether as many keys were found as there must be.
 fn is_whole(spec: &KeySpec, request: Args<'_>, found: usize) -> bool {
     match spec.find {
-        Find::Range { .. } => 0 < found,
+        Find::Range { .. } => 0 < found || spec.keyword.is_some(),
+        Find::Special(_) => true,
         Find::Count { .. } => {
-            crate::base::number::parse_i64(request.get(spec.begin)) == Some(found as i64) && 0 < found
+            let count = spec.start(request).filter(|at| *at < request.len()).map(|at| request.get(at));
+            count.and_then(crate::base::number::parse_i64) == Some(found as i64) && 0 < found
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::command::spec::Find;
 use crate::command::spec::flag::{ADMIN, BLOCKING, DENYOOM, MOVABLE_KEYS, READONLY, WRITE};
 use crate::command::table::install;
 
-/// What `COMMAND INFO` of Redis 8.0, or of Valkey 9.1 for commands of its own, says of the commands of our groups:
+/// What `COMMAND INFO` of Redis 8.0, or of Valkey 9.1 for commands of its own, says of every command they have:
 /// name, arity, flags, range of keys, categories, tips and key specifications.
 const PEERS: &str = include_str!("peers.txt");
 
@@ -166,9 +166,12 @@ fn key_specifications_point_into_the_request() {
     for row in rows(install()) {
         let least = row.command.arity.unsigned_abs() as usize;
         for spec in row.command.keys {
+            if spec.keyword.is_some() || matches!(spec.find, Find::Special(_)) {
+                continue;
+            }
             assert!(0 < spec.begin && spec.begin < least, "{}", row.full_name);
             match spec.find {
-                Find::Range { last, step } => {
+                Find::Range { last, step, .. } => {
                     assert!(
                         0 < step && (last < 0 || spec.begin + (last as usize) < least),
                         "{}",
@@ -179,6 +182,7 @@ fn key_specifications_point_into_the_request() {
                     assert!(0 < step && spec.begin + 1 < least, "{}", row.full_name);
                     assert!(row.command.has(MOVABLE_KEYS), "{}", row.full_name);
                 }
+                Find::Special(_) => {}
             }
             let access = spec.flags.iter().filter(|flag| ["RO", "RW", "OW", "RM"].contains(flag)).count();
             assert_eq!(access, 1, "{}", row.full_name);
@@ -214,12 +218,16 @@ fn line(row: &Row) -> String {
         super::NAMES.iter().filter(|(flag, _)| command.has(*flag)).map(|(_, name)| (*name).to_owned());
     let categories = super::categories(row).iter().map(|name| format!("@{name}")).collect();
     let tips = super::tips(&row.full_name).iter().map(|tip| (*tip).to_owned()).collect();
-    let keys = command.keys.iter().map(|spec| {
+    let known = command.keys.iter().filter(|spec| !matches!(spec.find, Find::Special(_)));
+    let keys = known.map(|spec| {
         let lower = |flag: &&str| if flag.len() == 2 { (*flag).to_owned() } else { flag.to_lowercase() };
         let flags = spec.flags.iter().map(lower).collect::<Vec<_>>().join(",");
+        let begin = spec.keyword.map_or(spec.begin.to_string(), |word| format!("{word}+{}", spec.begin));
         match spec.find {
-            Find::Range { last, step } => format!("{flags}@{}:{last}:{step}", spec.begin),
-            Find::Count { step } => format!("{flags}@{}#{step}", spec.begin),
+            Find::Range { last, step, limit: 0 } => format!("{flags}@{begin}:{last}:{step}"),
+            Find::Range { last, step, limit } => format!("{flags}@{begin}:{last}:{step}:{limit}"),
+            Find::Count { step } => format!("{flags}@{begin}#{step}"),
+            Find::Special(_) => unreachable!("left out above"),
         }
     });
     let [first, last, step] = super::legacy_range(command.keys);

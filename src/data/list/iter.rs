@@ -3,8 +3,8 @@
 use std::iter::FusedIterator;
 
 use super::List;
-use super::element::{self, Item};
 use super::quick::Node;
+use crate::data::element::{self, Item};
 
 /// A node of either form of a list.
 #[derive(Clone, Copy)]

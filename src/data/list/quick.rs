@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Limits;
-use super::element::{Encoded, Item, Needle};
 use super::run::{End, Run};
+use crate::data::element::{Encoded, Item, Needle};
 
 /// The first buffer of a node: small enough for a list that ends here, a few doublings from the default
 /// limit.

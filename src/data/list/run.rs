@@ -11,7 +11,7 @@
 //! the front as at the back. A buffer never outgrows the node limit for slack alone, so a full run wastes
 //! next to nothing.
 
-use super::element::{self, Encoded, Item, Needle};
+use crate::data::element::{self, Encoded, Item, Needle};
 
 /// What a listpack of the same elements takes beyond them: its header and its end mark. The limits of the
 /// configuration count these bytes, so the sizes compared with them must as well.

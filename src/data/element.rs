@@ -1,4 +1,4 @@
-//! One element as bytes: what it looks like inside a run.
+//! One element as bytes: what it looks like inside a run of a list and in the pack of any other type.
 //!
 //! ```text
 //!   0vvvvvvv                              the integers 0..=127
@@ -64,18 +64,20 @@ impl Item<'_> {
 
 /// A value to look for, parsed once so that each comparison is either of integers or of bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Needle<'a> {
+pub struct Needle<'a> {
     text: &'a [u8],
     int: Option<i64>,
 }
 
 impl<'a> Needle<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    /// Ready to compare this text.
+    pub fn new(text: &'a [u8]) -> Self {
         Needle { text, int: parse_i64(text) }
     }
 
+    /// Whether the element's text is the one looked for.
     #[inline]
-    pub(super) fn matches(&self, item: Item<'_>) -> bool {
+    pub fn matches(&self, item: Item<'_>) -> bool {
         match item {
             Item::Int(value) => self.int == Some(value),
             Item::Bytes(bytes) => bytes == self.text,
@@ -85,7 +87,7 @@ impl<'a> Needle<'a> {
 }
 
 /// An element ready to be written: header, text and back-length, the text still where the caller has it.
-pub(super) struct Encoded<'a> {
+pub struct Encoded<'a> {
     head: [u8; 9],
     head_len: u8,
     back: [u8; 5],
@@ -94,8 +96,9 @@ pub(super) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    /// The text as an element.
     #[inline]
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub fn new(text: &'a [u8]) -> Self {
         let mut head = [0; 9];
         let (head_len, text) = match parse_i64(text) {
             Some(value) => (write_int(value, &mut head), &text[..0]),
@@ -105,14 +108,16 @@ impl<'a> Encoded<'a> {
         Encoded { head, head_len: head_len as u8, back, back_len, text }
     }
 
-    /// All bytes the element takes in a run.
+    /// All bytes the element takes in a run; never none.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
         usize::from(self.head_len) + self.text.len() + usize::from(self.back_len)
     }
 
+    /// Writes it behind what is there.
     #[inline]
-    pub(super) fn append_to(&self, buf: &mut Vec<u8>) {
+    pub fn append_to(&self, buf: &mut Vec<u8>) {
         // The two most common shapes get by with one small copy less each.
         match self.head_len {
             1 => buf.push(self.head[0]),
@@ -127,7 +132,7 @@ impl<'a> Encoded<'a> {
 
     /// Writes into a place of exactly [`Encoded::len`] bytes.
     #[inline]
-    pub(super) fn write_to(&self, place: &mut [u8]) {
+    pub fn write_to(&self, place: &mut [u8]) {
         let (head, rest) = place.split_at_mut(usize::from(self.head_len));
         let (text, back) = rest.split_at_mut(self.text.len());
         head.copy_from_slice(&self.head[..usize::from(self.head_len)]);
@@ -207,7 +212,7 @@ fn back_length(len: usize) -> ([u8; 5], u8) {
 
 /// Reads the element that `run` begins with: what it is, and how many bytes it takes in the run.
 #[inline]
-pub(super) fn first(run: &[u8]) -> (Item<'_>, usize) {
+pub fn first(run: &[u8]) -> (Item<'_>, usize) {
     match run[0] {
         head @ 0x80..=0xbf => {
             let end = 1 + usize::from(head & 0x3f);
@@ -253,16 +258,38 @@ fn measure(run: &[u8]) -> (usize, usize) {
     }
 }
 
+/// How many elements a stranger's bytes are; `None` if they are not elements one behind the other. After that the
+/// functions of this file can be trusted with them.
+pub fn count(mut run: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !run.is_empty() {
+        let head = match run[0] {
+            0xf5..=0xff => return None,
+            first => [1, 2, 5][usize::from(0xc0 <= first) + usize::from(first == 0xf0)],
+        };
+        let (head, body) = if head <= run.len() { measure(run) } else { return None };
+        let len = head.checked_add(body)?;
+        let (back, size) = back_length(len);
+        let element = run.get(..len.checked_add(usize::from(size))?)?;
+        if element[len..] != back[..usize::from(size)] {
+            return None;
+        }
+        run = &run[element.len()..];
+        count += 1;
+    }
+    Some(count)
+}
+
 /// How many bytes the first element of `run` takes.
 #[inline]
-pub(super) fn first_len(run: &[u8]) -> usize {
+pub fn first_len(run: &[u8]) -> usize {
     let (head, body) = measure(run);
     head + body + back_length_size(head + body)
 }
 
 /// How many bytes the last element of `run` takes.
 #[inline]
-pub(super) fn last_len(run: &[u8]) -> usize {
+pub fn last_len(run: &[u8]) -> usize {
     let end = run.len() - 1;
     let mut byte = run[end];
     if byte < 0x80 {

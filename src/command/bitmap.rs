@@ -1,0 +1,8 @@
+//! Bits of strings.
+
+use crate::command::spec::Command;
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+];

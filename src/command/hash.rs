@@ -1,0 +1,8 @@
+//! Hashes: fields and their values.
+
+use crate::command::spec::Command;
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+];

@@ -1,0 +1,16 @@
+//! What all collections have in common, whatever their type: how they are named, what they weigh, how they go.
+
+/// A list, set, hash, sorted set or stream.
+pub trait Collection {
+    /// The name that `OBJECT ENCODING` replies.
+    fn encoding(&self) -> &'static str;
+
+    /// Heap bytes behind the word that an entry holds.
+    fn memory(&self) -> usize;
+
+    /// Whether dropping it takes long enough to be done in slices.
+    fn is_heavy(&self) -> bool;
+
+    /// Frees about `units` nodes or buckets of a collection nobody will read any more; `true` if some are left.
+    fn free_some(&mut self, units: usize) -> bool;
+}

@@ -1,0 +1,28 @@
+//! A set.
+
+use crate::data::collection::Collection;
+use crate::data::pack::Pack;
+
+/// A set.
+#[derive(Clone, Debug, Default)]
+pub struct Set {
+    pack: Pack,
+}
+
+impl Collection for Set {
+    fn encoding(&self) -> &'static str {
+        "listpack"
+    }
+
+    fn memory(&self) -> usize {
+        self.pack.memory()
+    }
+
+    fn is_heavy(&self) -> bool {
+        false
+    }
+
+    fn free_some(&mut self, _units: usize) -> bool {
+        false
+    }
+}
