@@ -37,7 +37,6 @@ const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that nam
 const TRACKING: &str = "there is no client-side caching yet";
 const FREEING: &str = "whatever is big is freed in slices, whoever removed it";
 const SYNCING: &str = "a rewrite is always synced as it goes";
-const TYPES: &str = "there is no such type yet";
 const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
 const TICK: &str = "the tick comes every 100 ms";
 
@@ -257,18 +256,6 @@ known! {
     }
     SYNCING {
         "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
-    }
-    TYPES {
-        "hash-max-listpack-entries" | "hash-max-ziplist-entries", count(), "512";
-        "hash-max-listpack-value" | "hash-max-ziplist-value", memory(), "64";
-        "hll-sparse-max-bytes", memory(), "3000";
-        "set-max-intset-entries", count(), "512";
-        "set-max-listpack-entries", count(), "128";
-        "set-max-listpack-value", count(), "64";
-        "stream-node-max-bytes", memory(), "4096";
-        "stream-node-max-entries", count(), "100";
-        "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
-        "zset-max-listpack-value" | "zset-max-ziplist-value", memory(), "64";
     }
     COMPRESSION {
         "list-compress-depth", small(0), "0";

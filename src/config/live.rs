@@ -239,6 +239,28 @@ live! {
     list_max_listpack_size: i32 = "list-max-listpack-size" | "list-max-ziplist-size",
         int(i32::MIN as i64, i32::MAX as i64), "-2";
 
+    // Other types: up to which size they are packed.
+    /// Fields of a hash that is one pack.
+    hash_max_listpack_entries: u64 = "hash-max-listpack-entries" | "hash-max-ziplist-entries", count(), "512";
+    /// Bytes of the longest field or value in it.
+    hash_max_listpack_value: u64 = "hash-max-listpack-value" | "hash-max-ziplist-value", memory(), "64";
+    /// Bytes of a HyperLogLog that is sparse.
+    hll_sparse_max_bytes: u64 = "hll-sparse-max-bytes", memory(), "3000";
+    /// Members of a set of integers only.
+    set_max_intset_entries: u64 = "set-max-intset-entries", count(), "512";
+    /// Members of a set that is one pack.
+    set_max_listpack_entries: u64 = "set-max-listpack-entries", count(), "128";
+    /// Bytes of the longest member in it.
+    set_max_listpack_value: u64 = "set-max-listpack-value", count(), "64";
+    /// Bytes of a node of a stream; zero for no limit.
+    stream_node_max_bytes: u64 = "stream-node-max-bytes", memory(), "4096";
+    /// Entries of a node of a stream; zero for no limit.
+    stream_node_max_entries: u64 = "stream-node-max-entries", count(), "100";
+    /// Members of a sorted set that is one pack.
+    zset_max_listpack_entries: u64 = "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
+    /// Bytes of the longest member in it.
+    zset_max_listpack_value: u64 = "zset-max-listpack-value" | "zset-max-ziplist-value", memory(), "64";
+
     // Watching.
     /// Microseconds from which a command is slow; negative for never.
     slowlog_log_slower_than: i64 = "slowlog-log-slower-than" | "commandlog-execution-slower-than",

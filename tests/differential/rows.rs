@@ -1,13 +1,64 @@
 //! The commands, one row each: weight, template (see `grammar`), how replies are compared.
 
+#[path = "rows/bitmap.rs"]
+mod bitmap;
+#[path = "rows/dump.rs"]
+mod dump;
+#[path = "rows/geo.rs"]
+mod geo;
+#[path = "rows/hash.rs"]
+mod hash;
+#[path = "rows/hyperloglog.rs"]
+mod hyperloglog;
+#[path = "rows/set.rs"]
+mod set;
+#[path = "rows/sort.rs"]
+mod sort;
+#[path = "rows/stream.rs"]
+mod stream;
+#[path = "rows/zset.rs"]
+mod zset;
+
 use crate::compare::Compare;
 use crate::compare::Compare::{Deadline, Digest, Equal, Hello, NoReply, RandomKey, Scan, Shape, Sorted};
 
 /// Weight, template, comparison.
 pub type Row = (usize, &'static str, Compare);
 
-/// What Redis 7.0 has and we have.
-pub const ROWS: &[Row] = &[
+/// All that Redis 7.0 has and we have.
+pub fn all() -> Vec<Row> {
+    let families = [
+        hash::ROWS,
+        set::ROWS,
+        zset::ROWS,
+        geo::ROWS,
+        stream::ROWS,
+        bitmap::ROWS,
+        hyperloglog::ROWS,
+        sort::ROWS,
+        dump::ROWS,
+    ];
+    ROWS.iter().chain(families.into_iter().flatten()).copied().collect()
+}
+
+/// All that came after 7.0, by the peer that has it.
+pub fn newer() -> impl Iterator<Item = (&'static str, &'static [Row])> {
+    let families = [
+        hash::NEWER,
+        set::NEWER,
+        zset::NEWER,
+        geo::NEWER,
+        stream::NEWER,
+        bitmap::NEWER,
+        hyperloglog::NEWER,
+        sort::NEWER,
+        dump::NEWER,
+    ];
+    NEWER.iter().chain(families.into_iter().flatten()).copied()
+}
+
+/// Strings, lists, keys and what stands around them.
+const ROWS: &[Row] = &[
     // Strings.
     (30, "SET $s $v", Equal),
     (
@@ -168,7 +219,7 @@ pub const FOUNDATION: &[Row] = &[
 ];
 
 /// What came after 7.0, by the peer that has it.
-pub const NEWER: &[(&str, &[Row])] = &[
+const NEWER: &[(&str, &[Row])] = &[
     (
         "valkey81",
         &[
