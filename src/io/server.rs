@@ -11,6 +11,7 @@
 
 mod connect;
 mod send;
+mod serve;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,27 +24,19 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
-use crate::config::Settings;
 use crate::engine::Engine;
-use crate::engine::dispatch::Prepared;
 use crate::io::aof::reader::{self, Sink};
 use crate::io::aof::record::Request;
 use crate::io::aof::store::Sendable;
-use crate::io::client::{Client, Received};
+use crate::io::client::Client;
 use crate::io::clock::Clock;
-use crate::io::host::{Host, Next};
+use crate::io::host::Host;
 use crate::io::load::Replay;
 use crate::io::sys;
-use crate::resp::request::{Batch, Input, Limits};
 use crate::state::server::Loading;
-use crate::state::session::Closing;
 
-/// Requests that are parsed ahead, so that their keys can be fetched into the cache together.
-const BATCH_REQUESTS_MAX: usize = 64;
-/// Requests that one client may run in one turn.
-const TURN_REQUESTS_MAX: usize = 1024;
-/// Size of the buffer that all clients are read into.
-const INPUT_SIZE: usize = 64 << 10;
+use serve::{LANES, Lane};
+
 /// Milliseconds between two ticks.
 const TICK_MS: u64 = 100;
 /// Microseconds that background work may take in one turn while clients may be waiting.
@@ -67,9 +60,8 @@ pub struct Server {
     poll: Poll,
     signals: OwnedFd,
     clients: Slab<Client>,
-    input: Input,
-    batch: Batch,
-    prepared: Vec<Prepared>,
+    /// Where requests wait between being read and being run.
+    lanes: [Lane; LANES],
     /// Clients that may have bytes or requests.
     ready: VecDeque<Ticket>,
     /// Clients that have output which may go.
@@ -112,9 +104,7 @@ impl Server {
             poll,
             signals,
             clients: Slab::new(),
-            input: Input::new(INPUT_SIZE),
-            batch: Batch::default(),
-            prepared: Vec::with_capacity(BATCH_REQUESTS_MAX),
+            lanes: Default::default(),
             ready: VecDeque::new(),
             sending: Vec::new(),
             held: Vec::new(),
@@ -195,15 +185,7 @@ impl Server {
         if self.acceptable {
             self.accept();
         }
-        for _ in 0..self.ready.len() {
-            // Nothing runs behind a SHUTDOWN, which has written and synced everything before.
-            if self.host.exit_code().is_some() {
-                break;
-            }
-            if let Some(ticket) = self.ready.pop_front() {
-                self.serve(ticket);
-            }
-        }
+        self.serve();
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
@@ -304,75 +286,6 @@ impl Server {
         }
     }
 
-    /// One client's part of a turn: one read and a quota of requests.
-    fn serve(&mut self, ticket: Ticket) {
-        let Ticket { token, id } = ticket;
-        let Some(client) = self.clients.get_mut(token).filter(|client| client.id == id) else { return };
-        client.queued = false;
-        if client.blocked {
-            return;
-        }
-        let session = client.session;
-        let engine = &mut self.host.engine;
-        if engine.state.sessions[session].closing != Closing::No {
-            return;
-        }
-        client.parser.begin(&mut self.input);
-        let mut broken = false;
-        if client.readable {
-            match client.receive(&mut self.input) {
-                Received::Bytes(count) => {
-                    let stats = &mut engine.state.stats;
-                    stats.net_input_bytes += count as u64;
-                    stats.reads_processed += 1;
-                    engine.state.sessions[session].input_bytes += count as u64;
-                }
-                Received::Nothing | Received::End => {}
-                Received::Broken => broken = true,
-            }
-        }
-        if engine.state.sessions[session].output.memory() == 0
-            && let Some(buffer) = self.spare.pop()
-        {
-            engine.state.clients_bytes -= buffer.capacity();
-            engine.state.sessions[session].output = crate::resp::reply::Output::with_buffer(buffer);
-        }
-        self.host.enter(session);
-        run_requests(&mut self.host, client, &mut self.input, &mut self.batch, &mut self.prepared);
-        client.parser.finish(&mut self.input);
-        let engine = &mut self.host.engine;
-        engine.state.sessions[session].query_buffer = client.parser.buffered();
-        engine.state.sessions[session].args_memory = client.parser.args_pending();
-        engine.leave(session);
-        if engine.state.settings.client_query_buffer_limit < client.parser.buffered() as u64 {
-            let id = engine.state.sessions[session].id;
-            log::warn!("Closing client that reached max query buffer length: id={id}");
-            engine.state.stats.query_buffer_limit_disconnections += 1;
-            broken = true;
-        }
-        if broken {
-            self.close(token);
-        } else {
-            self.after_serving(token);
-        }
-    }
-
-    /// Marks the client for what comes next.
-    fn after_serving(&mut self, token: usize) {
-        let client = &self.clients[token];
-        let session = &self.host.engine.state.sessions[client.session];
-        let (more, closing) = (client.has_more(), session.closing != Closing::No);
-        if !session.output.is_empty() {
-            self.mark_sending(token);
-        } else if closing || client.ended && !more && !client.blocked {
-            self.close(token);
-            return;
-        }
-        if more && !self.clients[token].blocked && !closing {
-            self.mark_ready(token);
-        }
-    }
-
     fn tick(&mut self) {
         let now = self.host.clock.mono_ms();
         if now < self.next_tick_ms {
@@ -449,64 +362,5 @@ impl Sink for Serving<'_> {
         }
         self.server.turn(self.events);
         self.replay.resume(&mut self.server.host.engine);
-    }
-}
-
-/// Parses and runs a client's requests until there are no more or its quota is used up.
-fn run_requests(
-    host: &mut Host,
-    client: &mut Client,
-    input: &mut Input,
-    batch: &mut Batch,
-    prepared: &mut Vec<Prepared>,
-) {
-    let token = client.session;
-    while let Some(request) = client.waiting.pop_front() {
-        let args = request.args();
-        let first = host.engine.prepare(token, args);
-        let next = host.run(token, args, first);
-        client.blocked = next == Next::Wait;
-        if next != Next::Run {
-            return;
-        }
-    }
-    let mut quota = TURN_REQUESTS_MAX;
-    loop {
-        let limits = limits(&host.engine, token);
-        // What follows an AUTH is judged after it ran, hence one at a time.
-        let ahead = if limits.unauthenticated { 1 } else { BATCH_REQUESTS_MAX };
-        let parsed = client.parser.parse(input, batch, ahead, &limits);
-        let engine = &host.engine;
-        prepared.clear();
-        prepared.extend(parsed.iter().map(|args| engine.prepare(token, args)));
-        prepared.iter().for_each(|request| engine.prefetch(token, *request));
-        for (index, args) in parsed.iter().enumerate() {
-            match host.run(token, args, prepared[index]) {
-                Next::Run => {}
-                Next::Close => return,
-                Next::Wait => {
-                    client.blocked = true;
-                    client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
-                    return;
-                }
-            }
-        }
-        if let Some(error) = parsed.error() {
-            host.engine.protocol_error(token, error);
-            return;
-        }
-        quota = quota.saturating_sub(parsed.len());
-        if !parsed.more() || quota == 0 {
-            return;
-        }
-    }
-}
-
-fn limits(engine: &Engine, token: usize) -> Limits {
-    let settings: &Settings = &engine.state.settings;
-    Limits {
-        bulk_len_max: settings.proto_max_bulk_len as usize,
-        unauthenticated: !engine.state.sessions[token].authenticated,
-        ..Limits::default()
     }
 }

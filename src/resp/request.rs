@@ -89,9 +89,20 @@ pub struct Batch {
     /// Arguments with buffers of their own. Only the first request of a batch has any, since all others arrived
     /// whole.
     shared: Vec<Bytes>,
+    /// Where in the input the bytes begin that the requests point into.
+    first: usize,
+    error: Option<ProtocolError>,
+    more: bool,
+    position_shift: u64,
 }
 
 impl Batch {
+    /// The requests of the last [`Parser::parse`] once more, as long as nobody has touched the input since.
+    #[inline]
+    pub fn parsed<'a>(&'a self, input: &'a Input) -> Parsed<'a> {
+        Parsed { bytes: input.since(self.first), batch: self }
+    }
+
     /// Forgets the requests, and with them the references to big arguments. [`Parser::parse`] begins with this.
     pub fn clear(&mut self) {
         self.requests.clear();
@@ -334,8 +345,9 @@ impl Parser {
         if self.failed.is_some() {
             input.truncate(0);
         }
-        let position_shift = base + shared_len as u64;
-        Parsed { bytes: input.since(first), batch, error: self.failed, more: self.backlog, position_shift }
+        (batch.first, batch.position_shift) = (first, base + shared_len as u64);
+        (batch.error, batch.more) = (self.failed, self.backlog);
+        batch.parsed(input)
     }
 }
 
@@ -606,9 +618,6 @@ fn inline(
 pub struct Parsed<'a> {
     bytes: &'a [u8],
     batch: &'a Batch,
-    error: Option<ProtocolError>,
-    more: bool,
-    position_shift: u64,
 }
 
 impl<'a> Parsed<'a> {
@@ -646,19 +655,19 @@ impl<'a> Parsed<'a> {
 
     /// What was wrong behind the last of these requests. They are to be run first.
     pub fn error(&self) -> Option<ProtocolError> {
-        self.error
+        self.batch.error
     }
 
     /// Whether there may be further requests in what has arrived.
     pub fn more(&self) -> bool {
-        self.more
+        self.batch.more
     }
 
     /// How many bytes of the stream request `i` and all before it took, from the parser's first byte on: where in
     /// a log the next record begins.
     pub fn position(&self, i: usize) -> u64 {
         let head = &self.batch.requests[i];
-        self.position_shift + (head.start + head.len) as u64
+        self.batch.position_shift + (head.start + head.len) as u64
     }
 }
 
