@@ -7,3 +7,4 @@ pub mod float;
 pub mod glob;
 pub mod quote;
 pub mod memory;
+pub mod pages;

@@ -1,7 +1,7 @@
 //! Blocks for entries: an allocator of small sizes without waste.
 //!
 //! ```text
-//! chunk   4 MiB of address space, cut into pages
+//! chunk   2 MiB, a huge page where the system has them, cut into pages
 //! page    64 KiB, aligned to its size: a header, then blocks of one size
 //! ```
 //!
@@ -29,7 +29,7 @@ use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
-use crate::base::memory;
+use crate::base::{memory, pages};
 
 /// Bigger blocks come from the general allocator.
 pub const SMALL_MAX: usize = 1024;
@@ -39,7 +39,7 @@ const SIZE_MIN: usize = 4;
 /// The alignment of blocks whose size is a multiple of it.
 const ALIGN: usize = 8;
 const PAGE: usize = 64 << 10;
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = pages::HUGE;
 const HEADER: usize = size_of::<Page>().next_multiple_of(ALIGN);
 /// Empty pages whose memory is kept, so that a page that fills and empties costs no system calls.
 const IDLE_RESIDENT_MAX: usize = 16;
@@ -213,7 +213,8 @@ impl Arena {
         if let Some(page) = self.idle.pop() {
             return page;
         }
-        let chunk = map_chunk();
+        let chunk = pages::map(CHUNK).unwrap_or_else(|| handle_alloc_error(layout(CHUNK)));
+        pages::settle(chunk, CHUNK);
         // The pages of a chunk are handed out in the order of their addresses.
         for index in (0..CHUNK / PAGE).rev() {
             // SAFETY: the offset lies within the chunk.
@@ -231,30 +232,6 @@ impl Arena {
             }
             self.idle.push(NonNull::new_unchecked(page.cast()));
         }
-    }
-}
-
-/// Maps a chunk aligned to pages.
-fn map_chunk() -> NonNull<u8> {
-    let len = CHUNK + PAGE;
-    // SAFETY: a fresh anonymous mapping touches no other memory; what is unmapped below is its own two ends.
-    unsafe {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let map =
-            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
-        if map == libc::MAP_FAILED {
-            handle_alloc_error(layout(len));
-        }
-        let map = map.cast::<u8>();
-        let head = map.align_offset(PAGE);
-        if 0 < head {
-            libc::munmap(map.cast(), head);
-        }
-        let chunk = map.add(head);
-        if head < PAGE {
-            libc::munmap(chunk.add(CHUNK).cast(), PAGE - head);
-        }
-        NonNull::new_unchecked(chunk)
     }
 }
 

@@ -195,7 +195,7 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
     logger::start(&settings.logfile, settings.loglevel)?;
     crash::install();
     let signals = sys::signal_fd().map_err(|error| format!("Can't take signals: {error}"))?;
-    sys::refuse_huge_pages();
+    sys::choose_huge_pages();
     let pid = std::process::id();
     log::warn!("kvick version={}, bits={}, pid={pid}, just started", env!("CARGO_PKG_VERSION"), usize::BITS);
     if file.is_empty() {

@@ -154,10 +154,20 @@ pub fn raise_open_files(wanted: u64) -> u64 {
     }
 }
 
-/// Keeps huge pages out of this process: with them a write after a fork copies 2 MiB.
-pub fn refuse_huge_pages() {
+/// Keeps huge pages out of what has not asked for them ([`crate::base::pages`]): a heap of small things only wastes
+/// memory on them. The allocator has kept them out of the whole process; this lets in those that are asked for, where
+/// the kernel can make the difference or makes it anyway.
+pub fn choose_huge_pages() {
+    /// `PR_THP_DISABLE_EXCEPT_ADVISED`, since Linux 6.18.
+    const EXCEPT_ADVISED: libc::c_ulong = 2;
     // SAFETY: no memory is involved; an old kernel refuses, which changes nothing.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    let refused = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, EXCEPT_ADVISED, 0, 0) } != 0;
+    let only_advised = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
+        .is_ok_and(|modes| modes.contains("[madvise]"));
+    if refused && only_advised {
+        // SAFETY: as above.
+        unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
+    }
 }
 
 /// Asks that this process be killed when its parent ends.

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::Element;
-use crate::base::memory;
+use crate::base::{memory, pages};
 
 /// Slots of a bucket.
 pub(super) const SLOTS: usize = 7;
@@ -475,7 +475,7 @@ impl<E> Array<E> {
             // SAFETY: the layout is not empty.
             NonNull::new(unsafe { alloc_zeroed(layout) })
         } else {
-            map(layout.size())
+            pages::map(layout.size())
         };
         let Some(memory) = memory else { handle_alloc_error(layout) };
         let mut array =
@@ -560,15 +560,6 @@ impl<E> Array<E> {
         debug_assert_eq!(result, 0, "the range is ours");
         self.count_used((self.counted as usize * COUNTED).saturating_sub(emptied.len()));
     }
-}
-
-/// Fresh zero pages from the kernel, none of them touched yet.
-fn map(bytes: usize) -> Option<NonNull<u8>> {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new anonymous mapping touches no memory that exists.
-    let memory = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
-    if memory == libc::MAP_FAILED { None } else { NonNull::new(memory.cast()) }
 }
 
 impl<E> Drop for Array<E> {
