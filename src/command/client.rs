@@ -12,6 +12,7 @@ use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
+use crate::state::channels::Scope;
 use crate::state::session::{Closing, ReplyMode, Session, Wait};
 
 const PLAIN: u32 = NOSCRIPT | LOADING | STALE;
@@ -273,6 +274,11 @@ fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let waiting = |session: &&mut Session| session.id as i64 == id && session.wait == Wait::Yes;
     let found = ctx.state.sessions.iter_mut().map(|(_, session)| session).find(waiting);
     let woken = found.map(|session| session.wait = end).is_some();
+    if woken {
+        let told = ctx.state.sessions.iter().filter(|(_, session)| session.id as i64 == id);
+        let told: Vec<usize> = told.map(|(token, _)| token).collect();
+        ctx.state.waiting.told.extend(told);
+    }
     ctx.reply.integer(i64::from(woken));
     Ok(Effect::Unchanged)
 }
@@ -344,10 +350,11 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
     let command = command.map_or("NULL", |number| &commands().row(number).full_name);
     let secs_since = |at_ms: u64| now_ms.saturating_sub(at_ms) / 1000;
     let (references, referenced) = output.references();
+    let names = |scope| session.subscriptions.as_ref().map_or(0, |it| it.names(scope).len());
     let lossy = |bytes: &[u8]| bytes.escape_ascii().to_string();
     let line = format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 \
-         qbuf={} qbuf-free=0 argv-mem={args_memory} multi-mem=0 rbs={} rbp={} obl={} oll={references} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
+         qbuf={} qbuf-free=0 argv-mem={args_memory} multi-mem={} rbs={} rbp={} obl={} oll={references} \
          omem={referenced} tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={} \
          io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}\n",
         session.id,
@@ -359,7 +366,13 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
         if asking.is_some() { 0 } else { secs_since(session.active_ms) },
         session.flags(),
         session.database,
+        names(Scope::Channel),
+        names(Scope::Pattern),
+        names(Scope::Shard),
+        session.multi.as_ref().map_or(-1, |multi| multi.queue.len() as i64),
+        session.watched.len(),
         session.query_buffer,
+        session.queued_memory(),
         output.buffer_size(),
         output.buffer_size(),
         output.len() - referenced,

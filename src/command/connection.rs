@@ -7,7 +7,9 @@ pub(super) mod tests;
 use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::command::options::Options;
-use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, READONLY, STALE};
+use crate::command::spec::flag::{
+    ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED, READONLY, STALE, SUBSCRIBER,
+};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REDIS_VERSION, repeated};
 use crate::resp::request::Args;
 use crate::state::State;
@@ -47,11 +49,11 @@ pub static COMMANDS: &[Command] = &[
         doc: doc("1.0.0", "message", "Replies the message.") },
     Command { name: "hello", arity: -1, flags: OPEN, keys: &[], run: hello, subcommands: &[],
         doc: doc("6.0.0", HELLO_SYNTAX, "Agrees on the version of the protocol and tells who the server is.") },
-    Command { name: "ping", arity: -1, flags: FAST, keys: &[], run: ping, subcommands: &[],
+    Command { name: "ping", arity: -1, flags: FAST | SUBSCRIBER, keys: &[], run: ping, subcommands: &[],
         doc: doc("1.0.0", "[message]", "Replies PONG, or the message, as a sign of life.") },
-    Command { name: "quit", arity: -1, flags: OPEN, keys: &[], run: quit, subcommands: &[],
+    Command { name: "quit", arity: -1, flags: OPEN | NOT_QUEUED | SUBSCRIBER, keys: &[], run: quit, subcommands: &[],
         doc: doc("1.0.0", "", "Closes the connection after the reply.") },
-    Command { name: "reset", arity: 1, flags: OPEN, keys: &[], run: reset, subcommands: &[],
+    Command { name: "reset", arity: 1, flags: OPEN | NOT_QUEUED | SUBSCRIBER, keys: &[], run: reset, subcommands: &[],
         doc: doc("6.2.0", "", "Makes the connection as if it had just been opened.") },
     Command { name: "select", arity: 2, flags: LOADING | STALE | FAST, keys: &[], run: select, subcommands: &[],
         doc: doc("1.0.0", "index", "Goes over to another database.") },
@@ -71,6 +73,12 @@ pub(super) fn check_name(name: &[u8], what: &str) -> Result<(), Error> {
 
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match args.len() {
+        1 | 2 if ctx.session().subscriptions.is_some() && !ctx.reply.resp3() => {
+            // In the form of a message: RESP2 has no other way to tell the two apart.
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            ctx.reply.bulk(if args.len() == 2 { args.get(1) } else { b"" });
+        }
         1 => ctx.reply.status("PONG"),
         2 => ctx.reply.bulk(args.get(1)),
         _ => return Err(Error::arity("ping")),
@@ -95,7 +103,10 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
 
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     let open = ctx.state.settings.requirepass.is_empty();
+    ctx.state.unwatch(ctx.token);
+    ctx.state.unsubscribe_all(ctx.token);
     let session = ctx.session();
+    session.multi = None;
     session.authenticated = open;
     session.name.clear();
     session.database = 0;

@@ -38,6 +38,7 @@ fn check_mode(args: Args<'_>) -> Result<(), Error> {
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_mode(args)?;
+    (0..ctx.keys.databases().len()).for_each(|database| ctx.note_whole(database, &[database]));
     let keys = (0..ctx.keys.databases().len()).map(|database| ctx.keys.flush(database)).sum();
     ctx.changed_whole(keys);
     ctx.reply.ok();
@@ -46,7 +47,9 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_mode(args)?;
-    let keys = ctx.keys.flush(ctx.keys.selected());
+    let database = ctx.keys.selected();
+    ctx.note_whole(database, &[database]);
+    let keys = ctx.keys.flush(database);
     ctx.changed_whole(keys);
     ctx.reply.ok();
     Ok(Effect::Changed)
@@ -57,6 +60,8 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let first = small_integer(args.get(1)).map_err(|_| Error::of("ERR invalid first DB index"))?;
     let second = small_integer(args.get(2)).map_err(|_| Error::of("ERR invalid second DB index"))?;
     let (first, second) = (database(ctx, first)?, database(ctx, second)?);
+    ctx.note_whole(first, &[first, second]);
+    ctx.note_whole(second, &[first, second]);
     ctx.keys.swap(first, second);
     ctx.changed_whole(1);
     ctx.reply.ok();

@@ -15,6 +15,7 @@ use crate::config::value::Value;
 use crate::data::keyspace::Keyspace;
 use crate::resp::request::Args;
 use crate::state::State;
+use crate::state::channels::Scope;
 use crate::state::server::Loading;
 
 /// The rows of this family.
@@ -173,14 +174,12 @@ fn clients(page: &mut Page, source: &Source<'_>) {
     page.field("client_recent_max_input_buffer", input.unwrap_or(0));
     page.field("client_recent_max_output_buffer", output.unwrap_or(0));
     page.field("blocked_clients", state.process.blocked_clients);
-    page.zeros(&[
-        "tracking_clients",
-        "pubsub_clients",
-        "watching_clients",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    page.zeros(&["tracking_clients"]);
+    page.field("pubsub_clients", sessions().filter(|session| session.subscriptions.is_some()).count());
+    page.field("watching_clients", sessions().filter(|session| !session.watched.is_empty()).count());
+    page.field("total_watched_keys", state.watches.len());
+    page.field("total_blocking_keys", state.waits.len());
+    page.zeros(&["total_blocking_keys_on_nokey"]);
 }
 
 fn memory(page: &mut Page, source: &Source<'_>) {
@@ -330,7 +329,9 @@ fn stats(page: &mut Page, source: &Source<'_>) {
     page.zeros(&["evicted_scripts"]);
     page.field("keyspace_hits", counters.hits);
     page.field("keyspace_misses", counters.misses);
-    page.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
+    page.field("pubsub_channels", source.state.channels.of(Scope::Channel).len());
+    page.field("pubsub_patterns", source.state.channels.of(Scope::Pattern).len());
+    page.field("pubsubshard_channels", source.state.channels.of(Scope::Shard).len());
     page.field("latest_fork_usec", stats.latest_fork_micros);
     page.field("total_forks", stats.total_forks);
     page.zeros(&[

@@ -16,6 +16,7 @@ use crate::data::list::{End, Growth, Item, Limits, List};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 
+pub mod blocking;
 #[cfg(test)]
 mod tests;
 
@@ -291,14 +292,24 @@ fn rpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if let Some(effect) = mpop(ctx, args, 1)? {
+        return Ok(effect);
+    }
+    ctx.reply.null_array();
+    Ok(Effect::Unchanged)
+}
+
+/// `LMPOP` from its number of keys on, which is argument `at`; `None` if all lists are empty.
+fn mpop(ctx: &mut Ctx<'_>, args: Args<'_>, at: usize) -> Result<Option<Effect>, Error> {
     const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
     const COUNT: Error = Error::of("ERR count should be greater than 0");
     let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
-    let numkeys = positive(args.get(1)).ok_or(NUMKEYS)?;
-    if args.len() - 2 <= numkeys {
+    let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
+    let first = at + 1;
+    if args.len() - first <= numkeys {
         return Err(Error::SYNTAX);
     }
-    let mut options = Options::new(args, 2 + numkeys);
+    let mut options = Options::new(args, first + numkeys);
     let end = end(options.value()?)?;
     let mut count = None;
     while options.more() {
@@ -307,7 +318,7 @@ fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         count = Some(positive(options.value()?).ok_or(COUNT)?);
     }
-    for index in 2..2 + numkeys {
+    for index in first..first + numkeys {
         let key = ctx.key(args, index);
         let Some(list) = write_list(ctx, key)? else { continue };
         let count = count.unwrap_or(1).min(list.len());
@@ -319,10 +330,9 @@ fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.reply.array(2);
         ctx.reply.bulk(key.bytes);
         take(ctx, key, end, count);
-        return Ok(Effect::Logged);
+        return Ok(Some(Effect::Logged));
     }
-    ctx.reply.null_array();
-    Ok(Effect::Unchanged)
+    Ok(None)
 }
 
 fn llen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -563,15 +573,12 @@ impl Carried {
     }
 }
 
-/// Moves an element between two lists, which may be the same.
+/// Moves an element between two lists, which may be the same; `Unchanged`, and no reply, if there is none.
 fn carry(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Outcome {
     let limits = limits(ctx);
     let (source, destination) = (ctx.key(args, 1), ctx.key(args, 2));
     let there = ctx.keys.peek(destination).map(|entry| entry.list().is_some());
-    let Some(entry) = ctx.keys.write(source) else {
-        ctx.reply.null();
-        return Ok(Effect::Unchanged);
-    };
+    let Some(entry) = ctx.keys.write(source) else { return Ok(Effect::Unchanged) };
     let list = entry.list_mut().ok_or(Error::WRONG_TYPE)?;
     if there == Some(false) {
         return Err(Error::WRONG_TYPE);
@@ -597,9 +604,17 @@ fn carry(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Outcome {
 
 fn lmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (from, to) = (end(args.get(3))?, end(args.get(4))?);
-    carry(ctx, args, from, to)
+    carry_or_null(ctx, args, from, to)
 }
 
 fn rpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    carry(ctx, args, End::Back, End::Front)
+    carry_or_null(ctx, args, End::Back, End::Front)
+}
+
+fn carry_or_null(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Outcome {
+    let effect = carry(ctx, args, from, to)?;
+    if effect == Effect::Unchanged {
+        ctx.reply.null();
+    }
+    Ok(effect)
 }

@@ -25,6 +25,8 @@ pub mod expire;
 pub mod scan;
 pub mod flush;
 pub mod object;
+pub mod transaction;
+pub mod pubsub;
 pub mod connection;
 pub mod client;
 pub mod replication;

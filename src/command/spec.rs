@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::base::date::UnixMs;
+use crate::data::entry::Kind;
 use crate::data::keyspace::{Key, Keyspace};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::state::State;
+use crate::state::blocked::{Blocked, Null};
+pub use crate::state::notice::Class;
 use crate::state::session::Session;
 
 /// The version of Redis whose commands and replies these are; clients choose by it what they may use.
@@ -55,6 +58,10 @@ pub mod flag {
     pub const MAY_REPLICATE: u32 = 1 << 18;
     /// Dangerous category although the flags do not say so.
     pub const DANGEROUS: u32 = 1 << 19;
+    /// Runs at once even after `MULTI`.
+    pub const NOT_QUEUED: u32 = 1 << 30;
+    /// May be sent by a client that has subscribed in RESP2.
+    pub const SUBSCRIBER: u32 = 1 << 29;
     /// Changes keys although `COMMAND INFO` does not say so: `DEBUG`, one row for reading and writing.
     pub const INTERNAL_WRITE: u32 = 1 << 31;
 
@@ -94,6 +101,8 @@ pub enum Group {
     Bitmap,
     Hyperloglog,
     Geo,
+    Pubsub,
+    Transactions,
     Generic,
     Connection,
     Server,
@@ -113,6 +122,8 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Hyperloglog => "hyperloglog",
             Group::Geo => "geo",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server => "server",
@@ -339,27 +350,49 @@ impl Command {
     }
 }
 
-/// The classes of keyspace events, as `notify-keyspace-events` letters.
+/// How long a command waits for keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// `g`: commands of no type.
-    Generic,
-    /// `$`: strings.
-    String,
-    /// `l`: lists.
-    List,
-    /// `s`: sets.
-    Set,
-    /// `h`: hashes.
-    Hash,
-    /// `z`: sorted sets.
-    Zset,
-    /// `t`: streams.
-    Stream,
-    /// `x`: expired.
-    Expired,
-    /// `e`: evicted.
-    Evicted,
+pub enum Timeout {
+    /// Until there is something.
+    Never,
+    /// So long, in milliseconds.
+    Millis(u64),
+}
+
+impl Timeout {
+    /// Seconds with a fraction, as `BLPOP` takes them; 0 for ever.
+    ///
+    /// # Errors
+    ///
+    /// The text for the client.
+    pub fn seconds(arg: &[u8]) -> Result<Timeout, Error> {
+        const NO_NUMBER: Error = Error::of("ERR timeout is not a float or out of range");
+        const TOO_LONG: Error = Error::of("ERR timeout is out of range");
+        let seconds = crate::base::number::parse_f64(arg).ok_or(NO_NUMBER)?;
+        let millis = seconds * 1000.0;
+        if (i64::MAX as f64) <= millis {
+            return Err(TOO_LONG);
+        }
+        Timeout::of(millis.ceil() as i64)
+    }
+
+    /// Whole milliseconds, as `XREAD` takes them; 0 for ever.
+    ///
+    /// # Errors
+    ///
+    /// The text for the client.
+    pub fn millis(arg: &[u8]) -> Result<Timeout, Error> {
+        let millis = crate::base::number::parse_i64(arg);
+        Timeout::of(millis.ok_or(Error::of("ERR timeout is not an integer or out of range"))?)
+    }
+
+    fn of(millis: i64) -> Result<Timeout, Error> {
+        match u64::try_from(millis) {
+            Err(_) => Err(Error::of("ERR timeout is negative")),
+            Ok(0) => Ok(Timeout::Never),
+            Ok(millis) => Ok(Timeout::Millis(millis)),
+        }
+    }
 }
 
 /// Keys that are fetched into the cache together; more would push each other out.
@@ -412,11 +445,58 @@ impl Ctx<'_> {
     /// Says that a key has changed: once for every changed key, after the change. Feeds the figures and the
     /// gate of replies that wait for the log.
     #[inline]
-    pub fn changed(&mut self, _class: Class, _event: &'static str, key: Key<'_>) {
+    pub fn changed(&mut self, class: Class, event: &'static str, key: Key<'_>) {
         self.state.dirty += 1;
         if self.state.gate.active {
             self.state.gate.changed(self.keys.selected(), key.hash);
         }
+        if self.state.attentive {
+            self.state.notice(class, event, self.keys.selected(), key.bytes);
+        }
+    }
+
+    /// Whether the command may wait for keys: not within a transaction, and not when a log is run again.
+    pub fn may_block(&self) -> bool {
+        self.state.transaction.is_none() && self.now() != UnixMs::ZERO
+    }
+
+    /// Nothing is there: the client waits for these keys, or hears at once that there is nothing.
+    pub fn block<'k>(
+        &mut self,
+        args: Args<'_>,
+        keys: impl Iterator<Item = &'k [u8]>,
+        kind: Kind,
+        timeout: Timeout,
+        null: Null,
+    ) -> Outcome {
+        if !self.may_block() {
+            match null {
+                Null::Bulk => self.reply.null(),
+                Null::Array => self.reply.null_array(),
+            }
+            return Ok(Effect::Unchanged);
+        }
+        let until_ms = match timeout {
+            Timeout::Never => u64::MAX,
+            Timeout::Millis(millis) => self.state.process.mono_ms.saturating_add(millis),
+        };
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        for key in keys {
+            if !names.iter().any(|known| **known == *key) {
+                names.push(key.into());
+            }
+        }
+        self.state.block = Some(Blocked {
+            request: args.into(),
+            number: 0,
+            database: self.keys.selected(),
+            keys: names,
+            kind,
+            until_ms,
+            null,
+            even_without: false,
+        });
+        Ok(Effect::Unchanged)
     }
 
     /// Says that a whole database has changed (`FLUSHDB`, `SWAPDB`), with how many keys.
@@ -424,6 +504,18 @@ impl Ctx<'_> {
         self.state.dirty += keys as u64;
         if self.state.gate.active {
             self.state.gate.changed_whole();
+        }
+    }
+
+    /// Says that a whole database is about to change, to those who watch keys of it that are in any of `databases`.
+    pub fn note_whole(&mut self, database: usize, databases: &[usize]) {
+        if self.state.attentive {
+            let keys = &*self.keys;
+            let there = |name: &[u8], database: &usize| {
+                keys.databases()[*database].table().get(name, keys.key(name).hash).is_some()
+            };
+            let exists = |name: &[u8]| databases.iter().any(|database| there(name, database));
+            self.state.notice_whole(database, exists);
         }
     }
 
@@ -468,10 +560,13 @@ pub fn log_expired(keys: &mut Keyspace, state: &mut State) {
 
 /// Says that the server itself has removed a key, which no command asked for: feeds the figures, the gate, and
 /// the log with a `DEL`.
-pub fn log_removed(state: &mut State, _class: Class, _event: &'static str, database: usize, key: Key<'_>) {
+pub fn log_removed(state: &mut State, class: Class, event: &'static str, database: usize, key: Key<'_>) {
     state.dirty += 1;
     if state.gate.active {
         state.gate.changed(database, key.hash);
+    }
+    if state.attentive {
+        state.notice(class, event, database, key.bytes);
     }
     state.log.record(database, &[b"DEL", key.bytes]);
 }

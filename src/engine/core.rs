@@ -56,6 +56,7 @@ impl Engine {
 
     /// In: settings that the data goes by have changed.
     pub fn apply_settings(&mut self) {
+        self.state.set_attentive();
         let settings = &self.state.settings;
         self.keys.access_policy = if matches!(
             settings.maxmemory_policy,
@@ -111,12 +112,14 @@ impl Engine {
 
     /// In: a client is gone.
     pub fn close_session(&mut self, token: usize) {
+        self.forget(token);
         let session = self.state.sessions.remove(token);
         self.state.clients_bytes -= session.weight;
     }
 
     /// In: the requests that follow are this client's.
     pub fn enter(&mut self, token: usize) {
+        self.state.channels.running = Some(token);
         let session = &mut self.state.sessions[token];
         self.reply.out = std::mem::take(&mut session.output);
         self.reply.set_resp3(session.resp3);
@@ -126,6 +129,7 @@ impl Engine {
 
     /// In: no more requests of this client for now; its output is with the session again.
     pub fn leave(&mut self, token: usize) {
+        self.state.channels.running = None;
         self.state.sessions[token].output = std::mem::take(&mut self.reply.out);
         self.state.weigh(token);
     }

@@ -5,7 +5,9 @@
 //! by when the memory they need has arrived.
 
 use crate::command::registry::{Found, Row, commands};
-use crate::command::spec::flag::{FAST, INTERNAL_WRITE, LOADING, NO_AUTH, SKIP_SLOWLOG, WHOLE, WRITE};
+use crate::command::spec::flag::{
+    FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
+};
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated};
 use crate::engine::Engine;
 use crate::resp::reply::Mark;
@@ -75,22 +77,46 @@ impl Engine {
             *mode = ReplyMode::Skipping;
         }
         let checked = self.check(token, args, prepared.found);
+        let queues = self.state.sessions[token].multi.is_some();
+        if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
+        {
+            match checked {
+                Ok(number) => self.queue(token, args, number),
+                Err(error) => {
+                    self.spoil(token);
+                    self.reply_error(error.as_str());
+                }
+            }
+            self.silence(token, mark);
+            return;
+        }
         let ran = checked.is_ok();
         let outcome = checked.and_then(|number| {
-            self.call(token, args, number, prepared.hash).inspect_err(|_| {
+            let done = self.call(token, args, number, prepared.hash).inspect_err(|_| {
                 self.state.stats.commands[number].failed += 1;
-            })
+            });
+            if let Some(blocked) = self.state.block.take() {
+                self.block(token, number, blocked);
+            }
+            done
         });
         if let Err(error) = &outcome {
             self.reply_error(error.as_str());
         }
+        self.begin_transaction();
         // What did not run has seen nothing that a power cut could take back.
         if ran && self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
-        if self.state.ask.is_none() {
+        if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
+    }
+
+    /// Whether a client waits for a key.
+    #[inline]
+    pub fn is_blocked(&self, token: usize) -> bool {
+        self.state.sessions[token].blocked.is_some()
     }
 
     /// Refuses what may not run. Returns the number of what may.
@@ -103,7 +129,12 @@ impl Engine {
         };
         let row = commands().row(number);
         let refused = self.refusal(token, args, row.command, &row.full_name);
-        refused.or_else(|| self.make_room_for(row.command, args)).map_or(Ok(number), |error| {
+        let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
+            if row.command.name == "exec" { self.refuse_queued(token) } else { None }
+        } else {
+            refused.or_else(|| self.make_room_for(row.command, args))
+        };
+        refused.map_or(Ok(number), |error| {
             self.state.stats.commands[number].rejected += 1;
             Err(error)
         })
@@ -118,6 +149,18 @@ impl Engine {
         if !command.arity_fits(args.len()) {
             return Some(Error::arity(name));
         }
+        if session.multi.is_some() && command.has(NO_MULTI) {
+            return Some(Error::of("ERR Command not allowed inside a transaction"));
+        }
+        if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
+            return Some(only_subscriber(name));
+        }
+        self.refusal_of_state(command)
+    }
+
+    /// Refuses what the server as a whole cannot do now.
+    #[inline]
+    pub(super) fn refusal_of_state(&self, command: &Command) -> Option<Error> {
         let persistence = &self.state.persistence;
         if persistence.loading.is_some() && !command.has(LOADING) {
             return Some(Error::of("LOADING Redis is loading the dataset in memory"));
@@ -156,6 +199,7 @@ impl Engine {
         if self.keys.has_expired() {
             log_expired(&mut self.keys, &mut self.state);
         }
+        self.tell_own();
         let effect = outcome.inspect_err(|_| {
             debug_assert!(self.state.ask.is_none(), "a failed '{}' asked for something", row.full_name);
             self.reply.rollback(mark);
@@ -188,7 +232,7 @@ impl Engine {
     }
 
     /// Under `appendfsync always`: the reply from `start` on waits for the batch it depends on.
-    fn hold_reply(&mut self, token: usize, args: Args<'_>, prepared: Prepared, start: usize) {
+    pub(super) fn hold_reply(&mut self, token: usize, args: Args<'_>, prepared: Prepared, start: usize) {
         let Some(number) = prepared.number() else { return };
         let command = commands().row(number).command;
         let gate = &self.state.gate;
@@ -256,6 +300,14 @@ impl Engine {
         self.reply.protocol_error(error);
         self.state.sessions[token].closing = Closing::AfterReply;
     }
+}
+
+#[cold]
+fn only_subscriber(name: &str) -> Error {
+    Error::text(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+         context"
+    ))
 }
 
 fn unknown_command(args: Args<'_>) -> Error {

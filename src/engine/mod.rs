@@ -4,6 +4,7 @@
 pub mod core;
 pub mod evict;
 pub mod dispatch;
+pub mod sessions;
 pub mod replay;
 pub mod tick;
 pub mod snapshot;

@@ -52,6 +52,14 @@ impl Host {
                 let done = self.reload(save).map_err(|error| format!("ERR Error trying to load: {error}"));
                 self.reply_done(done);
             }
+            // A transaction waits for nothing.
+            Ask::WaitForSync { .. } if self.engine.state.transaction.is_some() => {
+                let batch = self.engine.state.sessions[session].last_write_batch;
+                self.reply_synced(batch);
+            }
+            Ask::WaitForReplicas { .. } if self.engine.state.transaction.is_some() => {
+                self.engine.reply().integer(0);
+            }
             Ask::WaitForSync { local, replicas, timeout_ms } => {
                 self.wait_for_sync(session, local, replicas, timeout_ms);
             }
@@ -272,10 +280,13 @@ impl Host {
         reply.integer(0);
     }
 
-    /// Replies to the clients whose wait is over and returns their sessions, sorted.
+    /// Replies to the clients whose wait is over and returns their sessions.
     pub fn unblocked(&mut self) -> Vec<usize> {
+        let now = self.clock.mono_ms();
+        self.engine.end_waits(now);
+        let mut ended = std::mem::take(&mut self.engine.state.waiting.ended);
         if self.waiting.is_empty() {
-            return Vec::new();
+            return ended;
         }
         let (now, synced) = (self.clock.mono_ms(), self.engine.state.gate.synced());
         let sessions = &self.engine.state.sessions;
@@ -299,9 +310,8 @@ impl Host {
             self.engine.silence(waiting.session, mark);
             self.engine.leave(waiting.session);
         }
-        let mut sessions: Vec<usize> = over.iter().map(|waiting| waiting.session).collect();
-        sessions.sort_unstable();
-        sessions
+        ended.extend(over.iter().map(|waiting| waiting.session));
+        ended
     }
 
     /// `DEBUG RESTART` and `CRASH-AND-RECOVER`: the program is run again in place of this one.

@@ -166,11 +166,14 @@ impl Host {
             self.grant(session);
             self.engine.silence(session, mark);
         }
-        let now = self.clock.ticks();
-        let nanos = self.clock.nanos_between(self.last_ticks, now);
-        self.last_ticks = now;
-        self.engine.account(session, args, prepared, nanos);
-        if waiting_before < self.waiting.len() {
+        self.account(session, args, prepared);
+        if self.engine.state.transaction.is_some() {
+            self.run_queued(session);
+        }
+        if self.engine.has_ready() {
+            self.engine.serve_ready(Some(session));
+        }
+        if waiting_before < self.waiting.len() || self.engine.is_blocked(session) {
             Next::Wait
         } else if self.engine.state.sessions[session].closing != Closing::No {
             Next::Close
@@ -179,8 +182,32 @@ impl Host {
         }
     }
 
+    /// Counts the request that has just run, and how long it took.
+    #[inline]
+    fn account(&mut self, session: usize, args: Args<'_>, prepared: Prepared) {
+        let now = self.clock.ticks();
+        let nanos = self.clock.nanos_between(self.last_ticks, now);
+        self.last_ticks = now;
+        self.engine.account(session, args, prepared, nanos);
+    }
+
+    /// Runs the requests that `EXEC` has let loose.
+    #[cold]
+    fn run_queued(&mut self, session: usize) {
+        while let Some((queued, prepared)) = self.engine.run_queued(session) {
+            if self.engine.state.ask.is_some() {
+                self.grant(session);
+            }
+            self.account(session, queued.request.args(), prepared);
+        }
+    }
+
     /// Whether a client waits for what may never come.
     pub fn waits_for_ever(&self, session: usize) -> bool {
+        // An element must not be taken out for somebody who is gone.
+        if self.engine.is_blocked(session) {
+            return true;
+        }
         let endless = |waiting: &Waiting| {
             waiting.until_ms == u64::MAX && !matches!(waiting.wish, Wish::Sync { replicas: 0, .. })
         };
@@ -254,7 +281,7 @@ impl Host {
         stats.rate_output.sample(stats.net_output_bytes, elapsed);
         stats.rate_turns.sample(stats.turns, elapsed);
         stats.rate_turn_micros.sample(stats.turn_micros, elapsed);
-        self.engine.state.process.blocked_clients = self.waiting.len();
+        self.engine.state.process.blocked_clients = self.waiting.len() + self.engine.state.waiting.count;
         if self.ticks % TICKS_PER_FIGURES == 1 {
             self.clock.calibrate();
             let process = &mut self.engine.state.process;

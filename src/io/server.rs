@@ -189,6 +189,7 @@ impl Server {
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
+        self.mark_touched();
         self.host.write_log();
         if self.host.sendable() != self.sendable {
             self.release_held();
@@ -213,7 +214,9 @@ impl Server {
         let loading = self.host.engine.state.persistence.loading.is_some();
         let work = self.behind || self.acceptable || loading;
         let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
-        let until_tick = self.next_tick_ms.saturating_sub(self.host.clock.mono_ms());
+        let next =
+            self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
+        let until_tick = next.saturating_sub(self.host.clock.mono_ms());
         let timeout = if idle { Duration::from_millis(until_tick) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
@@ -304,18 +307,30 @@ impl Server {
 
     /// Goes on with the clients for whose wait this was the end.
     fn end_waits(&mut self) {
-        let sessions = self.host.unblocked();
-        if sessions.is_empty() {
-            return;
-        }
-        let is_over = |client: &Client| client.blocked && sessions.binary_search(&client.session).is_ok();
-        let over: Vec<usize> =
-            self.clients.iter().filter(|(_, client)| is_over(client)).map(|(token, _)| token).collect();
-        for token in over {
+        for session in self.host.unblocked() {
+            let Some(token) = self.socket_of(session) else { continue };
+            if !self.clients[token].blocked {
+                continue;
+            }
             self.clients[token].blocked = false;
             // What it sent while it waited may lie in the kernel.
             self.mark_ready(token);
             self.after_serving(token);
+        }
+    }
+
+    /// The client of a session, unless it is gone.
+    fn socket_of(&self, session: usize) -> Option<usize> {
+        let token = self.host.engine.state.sessions.get(session)?.socket;
+        self.clients.get(token).filter(|client| client.session == session).map(|_| token)
+    }
+
+    /// Clients have got messages that they did not ask for.
+    fn mark_touched(&mut self) {
+        for session in std::mem::take(&mut self.host.engine.state.channels.touched) {
+            let Some(token) = self.socket_of(session) else { continue };
+            self.host.engine.state.sessions[session].touched = false;
+            self.mark_sending(token);
         }
     }
 

@@ -36,6 +36,12 @@ impl Output {
         Output { bytes: buffer, ..Output::default() }
     }
 
+    /// The bytes of an output that was only written to, without values by reference.
+    pub fn plain(&self) -> &[u8] {
+        debug_assert!(self.splices.is_empty() && self.sent == 0);
+        &self.bytes
+    }
+
     /// How many bytes are to be sent.
     #[inline]
     pub fn len(&self) -> usize {

@@ -9,6 +9,18 @@ pub struct Log {
     bytes: Vec<u8>,
     database: Option<usize>,
     records: u64,
+    group: Group,
+}
+
+/// Whether records belong together.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+enum Group {
+    #[default]
+    None,
+    /// They do, and none has come yet.
+    Announced,
+    /// They do, and `MULTI` stands before them.
+    Open,
 }
 
 impl Log {
@@ -40,9 +52,25 @@ impl Log {
     #[inline]
     fn begin(&mut self, database: usize) {
         self.records += 1;
+        if self.group == Group::Announced {
+            self.group = Group::Open;
+            push_command(&mut self.bytes, &[b"MULTI"]);
+        }
         if self.database != Some(database) {
             self.database = Some(database);
             push_command(&mut self.bytes, &[b"SELECT", database.to_string().as_bytes()]);
+        }
+    }
+
+    /// The records that follow belong together: either all of them are run again, or none.
+    pub fn begin_group(&mut self) {
+        self.group = Group::Announced;
+    }
+
+    /// What belongs together ends here.
+    pub fn end_group(&mut self) {
+        if std::mem::take(&mut self.group) == Group::Open {
+            push_command(&mut self.bytes, &[b"EXEC"]);
         }
     }
 

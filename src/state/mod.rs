@@ -7,7 +7,14 @@ pub mod histogram;
 pub mod stats;
 pub mod slowlog;
 pub mod latency;
+pub mod by_key;
+pub mod blocked;
+pub mod channels;
+pub mod transaction;
 pub mod session;
 pub mod server;
+pub mod waits;
+pub mod pubsub;
+pub mod notice;
 
 pub use server::State;

@@ -1,15 +1,21 @@
 //! Everything that is not data: settings, clients, statistics, and the figures of the floor `io`.
 
+use std::collections::VecDeque;
+
 use slab::Slab;
 
 use crate::config::Settings;
 use crate::state::ask::Ask;
+use crate::state::blocked::{Blocked, Waiting};
+use crate::state::by_key::ByKey;
+use crate::state::channels::Channels;
 use crate::state::gate::Gate;
 use crate::state::latency::Latency;
 use crate::state::log::Log;
 use crate::state::session::Session;
 use crate::state::slowlog::Slowlog;
 use crate::state::stats::Stats;
+use crate::state::transaction::Transaction;
 
 /// Who this server is; set once at the start.
 #[derive(Default, Debug, Clone)]
@@ -179,6 +185,20 @@ pub struct State {
     pub ask: Option<Ask>,
     /// Changes of keys since the start.
     pub dirty: u64,
+    /// Somebody watches keys, waits for them or listens to events of them.
+    pub attentive: bool,
+    /// Tokens of the clients whose transactions depend on keys.
+    pub watches: ByKey<Vec<usize>>,
+    /// Tokens of the clients who wait for keys, the longest waiting first.
+    pub waits: ByKey<VecDeque<usize>>,
+    /// The rest of what waiting takes.
+    pub waiting: Waiting,
+    /// What the command that runs leaves behind to wait for keys.
+    pub block: Option<Blocked>,
+    /// The transaction that runs.
+    pub transaction: Option<Transaction>,
+    /// Who has subscribed to what.
+    pub channels: Channels,
     /// The server is shutting down.
     pub shutting_down: bool,
     /// A command has marked sessions for closing, other ones than its own perhaps.
@@ -210,6 +230,13 @@ impl State {
             debug: DebugSwitches::default(),
             ask: None,
             dirty: 0,
+            attentive: false,
+            watches: ByKey::default(),
+            waits: ByKey::default(),
+            waiting: Waiting::default(),
+            block: None,
+            transaction: None,
+            channels: Channels::default(),
             shutting_down: false,
             sessions_marked: false,
         }

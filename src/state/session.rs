@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::resp::reply::Output;
+use crate::state::blocked::Blocked;
+use crate::state::channels::Subscriptions;
+use crate::state::transaction::Multi;
 
 /// What a client's connection is about to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -108,6 +111,20 @@ pub struct Session {
     pub weight: usize,
     /// Number of the last batch that a write of this client went into.
     pub last_write_batch: u64,
+    /// The key of its socket, for the floor `io`.
+    pub socket: usize,
+    /// Since `MULTI`.
+    pub multi: Option<Box<Multi>>,
+    /// `WATCH`: databases and keys.
+    pub watched: Vec<(usize, Box<[u8]>)>,
+    /// One of those keys has changed.
+    pub watch_broken: bool,
+    /// What it has subscribed to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// The request that waits for a key.
+    pub blocked: Option<Box<Blocked>>,
+    /// It stands in the list of those who got a message.
+    pub touched: bool,
 }
 
 impl Session {
@@ -137,19 +154,41 @@ impl Session {
 
     /// Bytes of memory that the client's buffers take.
     pub fn memory(&self) -> usize {
-        size_of::<Session>() + self.output.memory() + self.query_buffer + self.args_memory
+        size_of::<Session>()
+            + self.output.memory()
+            + self.query_buffer
+            + self.args_memory
+            + self.queued_memory()
     }
 
     /// As [`Session::memory`], without values in the output that belong to keys as well.
     pub fn own_memory(&self) -> usize {
-        size_of::<Session>() + self.output.buffer_size() + self.query_buffer + self.args_memory
+        size_of::<Session>()
+            + self.output.buffer_size()
+            + self.query_buffer
+            + self.args_memory
+            + self.queued_memory()
+    }
+
+    /// Bytes of requests that wait for `EXEC`.
+    pub fn queued_memory(&self) -> usize {
+        self.multi.as_ref().map_or(0, |multi| multi.bytes)
     }
 
     /// The letters of `CLIENT LIST`'s `flags` field.
     pub fn flags(&self) -> String {
         let mut flags = String::new();
+        if self.subscriptions.is_some() {
+            flags.push('P');
+        }
+        if self.multi.is_some() {
+            flags.push('x');
+        }
         if self.wait != Wait::No {
             flags.push('b');
+        }
+        if self.watch_broken {
+            flags.push('d');
         }
         if self.closing == Closing::AfterReply {
             flags.push('c');

@@ -65,6 +65,8 @@ impl Play {
         let prepared = self.engine.prepare(token, request.args());
         self.engine.prefetch(token, prepared);
         self.engine.run(token, request.args(), prepared);
+        while self.engine.run_queued(token).is_some() {}
+        self.engine.serve_ready(Some(token));
         self.engine.leave(token);
     }
 

@@ -130,6 +130,8 @@ pub fn categories(row: &Row) -> Vec<&'static str> {
             Group::Bitmap => &["bitmap"],
             Group::Hyperloglog => &["hyperloglog"],
             Group::Geo => &["geo"],
+            Group::Pubsub => &["pubsub"],
+            Group::Transactions => &["transaction"],
             Group::Generic => &["keyspace"],
             Group::Connection => &["connection"],
             Group::Server | Group::Cluster => &[],

@@ -122,6 +122,7 @@ impl Server {
         let session = self.host.engine.open_session(session);
         let id = self.host.engine.state.sessions[session].id;
         let token = self.clients.insert(Client::new(stream, session, id));
+        self.host.engine.state.sessions[session].socket = token;
         let both = Interest::READABLE | Interest::WRITABLE;
         let watched = match &mut self.clients[token].stream {
             Stream::Tcp(stream) => self.poll.registry().register(stream, Token(FIRST_CLIENT + token), both),

@@ -102,7 +102,8 @@ impl Server {
         let client = &self.clients[token];
         let state = &mut self.host.engine.state;
         let session = &mut state.sessions[client.session];
-        let limit = state.settings.client_output_buffer_limit.normal;
+        let limits = state.settings.client_output_buffer_limit;
+        let limit = if session.subscriptions.is_some() { limits.pubsub } else { limits.normal };
         let pending = session.output.len() as u64;
         let over_hard = 0 < limit.hard && limit.hard <= pending;
         let over_soft = 0 < limit.soft && limit.soft <= pending;

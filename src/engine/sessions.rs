@@ -1,0 +1,184 @@
+//! What one client's request means for others, and for its own later ones: requests that are queued and run as one,
+//! clients that wait for keys, messages.
+//!
+//! After each request of a client the floor `io` runs what `EXEC` has let loose, one request at a time
+//! ([`Engine::run_queued`]), since each may ask it for something; then those who waited for keys are served
+//! ([`Engine::serve_ready`]).
+
+use crate::command::registry::commands;
+use crate::command::spec::Error;
+use crate::command::spec::flag::{DENYOOM, WRITE};
+use crate::engine::Engine;
+use crate::engine::dispatch::Prepared;
+use crate::resp::request::Args;
+use crate::state::blocked::{Blocked, Null};
+use crate::state::session::Wait;
+use crate::state::transaction::Queued;
+
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+impl Engine {
+    /// Puts a request behind those that wait for `EXEC`.
+    pub(super) fn queue(&mut self, token: usize, args: Args<'_>, number: usize) {
+        let Some(multi) = &mut self.state.sessions[token].multi else { return };
+        multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>() + size_of::<Queued>();
+        multi.queue.push(Queued { request: args.into(), number });
+        self.reply.status("QUEUED");
+    }
+
+    /// A request since `MULTI` was refused: so will `EXEC` be.
+    pub(super) fn spoil(&mut self, token: usize) {
+        if let Some(multi) = &mut self.state.sessions[token].multi {
+            multi.failed = true;
+        }
+    }
+
+    /// What keeps the queued requests of a client from running now, though each was let in.
+    pub(super) fn refuse_queued(&mut self, token: usize) -> Option<Error> {
+        let multi = self.state.sessions[token].multi.as_ref()?;
+        let has = |flag| multi.queue.iter().any(|queued| commands().row(queued.number).command.has(flag));
+        let writer = multi.queue.iter().find(|queued| commands().row(queued.number).command.has(WRITE))?;
+        let denied = multi.queue.iter().find(|queued| commands().row(queued.number).command.has(DENYOOM));
+        let first = denied.filter(|_| has(DENYOOM)).unwrap_or(writer);
+        let command = commands().row(first.number).command;
+        let request = first.request.clone();
+        let why = self.refusal_of_state(command).or_else(|| self.make_room_for(command, request.args()))?;
+        self.state.sessions[token].multi = None;
+        self.state.unwatch(token);
+        Some(Error::text(format!("EXECABORT Transaction discarded because of: {why}")))
+    }
+
+    /// Runs the next request of the transaction that `EXEC` has let loose, if there is one.
+    pub fn run_queued(&mut self, token: usize) -> Option<(Queued, Prepared)> {
+        let transaction = self.state.transaction.as_mut()?;
+        let (start, mark) = (transaction.start, transaction.mark);
+        let Some(queued) = transaction.queue.pop_front() else {
+            self.state.transaction = None;
+            self.state.log.end_group();
+            self.silence(token, mark);
+            return None;
+        };
+        let args = queued.request.args();
+        let prepared = self.prepare(token, args);
+        if let Err(error) = self.call(token, args, queued.number, prepared.hash()) {
+            self.state.stats.commands[queued.number].failed += 1;
+            self.reply_error(error.as_str());
+        }
+        if self.state.gate.active {
+            self.hold_reply(token, args, prepared, start);
+        }
+        Some((queued, prepared))
+    }
+
+    /// The transaction begins: what it logs belongs together.
+    pub(super) fn begin_transaction(&mut self) {
+        if self.state.transaction.is_some() {
+            self.state.log.begin_group();
+        }
+    }
+
+    /// The command that has just run left behind that it waits for keys.
+    pub(super) fn block(&mut self, token: usize, number: usize, blocked: Blocked) {
+        self.state.block(token, Blocked { number, ..blocked });
+    }
+
+    /// Whether anybody may be served.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.state.waiting.ready.is_empty()
+    }
+
+    /// Serves those who wait for keys that have changed. `running` is the client that was entered, if one is.
+    pub fn serve_ready(&mut self, running: Option<usize>) {
+        if let Some(token) = running {
+            self.leave(token);
+        }
+        while let Some((database, key)) = self.state.waiting.ready.pop_front() {
+            let queue = self.state.waits.get(database, &key);
+            let waiting: Vec<usize> = queue.into_iter().flatten().copied().collect();
+            for token in waiting {
+                self.retry(token, database, &key);
+            }
+        }
+        if let Some(token) = running {
+            self.enter(token);
+        }
+    }
+
+    /// Runs the request of a client again that waits for a key which has changed.
+    fn retry(&mut self, token: usize, database: usize, key: &[u8]) {
+        let Some(blocked) = self.state.sessions[token].blocked.as_deref() else { return };
+        let (kind, even_without, number) = (blocked.kind, blocked.even_without, blocked.number);
+        self.keys.enter(self.now, database);
+        let found = self.keys.stored(self.keys.key(key)).map(|entry| entry.kind());
+        if found != Some(kind) && !even_without {
+            return;
+        }
+        let request = blocked.request.clone();
+        self.enter(token);
+        let start = self.reply.out.len();
+        let mark = self.reply.mark();
+        let done = self.call(token, request.args(), number, 0);
+        if self.state.block.take().is_none() {
+            if let Err(error) = done {
+                self.state.stats.commands[number].failed += 1;
+                self.reply_error(error.as_str());
+            }
+            if self.state.gate.active {
+                let prepared = self.prepare(token, request.args());
+                self.hold_reply(token, request.args(), prepared, start);
+            }
+            self.silence(token, mark);
+            self.end_wait(token);
+        }
+        self.leave(token);
+    }
+
+    fn end_wait(&mut self, token: usize) {
+        self.state.unblock(token);
+        self.state.waiting.ended.push(token);
+    }
+
+    /// Monotonic milliseconds at which the next wait ends.
+    pub fn next_timeout_ms(&self) -> Option<u64> {
+        self.state.waiting.timeouts.first().map(|(until_ms, _)| *until_ms)
+    }
+
+    /// In: it is so late, in monotonic milliseconds. Ends the waits whose time is over, and those that `CLIENT UNBLOCK`
+    /// has ended.
+    pub fn end_waits(&mut self, now_ms: u64) {
+        let mut over: Vec<usize> = std::mem::take(&mut self.state.waiting.told);
+        let due = self.state.waiting.timeouts.iter().take_while(|(until_ms, _)| *until_ms <= now_ms);
+        over.extend(due.map(|(_, token)| *token));
+        for token in over {
+            let Some(session) = self.state.sessions.get(token) else { continue };
+            let (told, Some(blocked)) = (session.wait, &session.blocked) else { continue };
+            let null = blocked.null;
+            self.enter(token);
+            let mark = self.reply.mark();
+            match (told, null) {
+                (Wait::Failed, _) => self.reply_error(UNBLOCKED),
+                (_, Null::Bulk) => self.reply.null(),
+                (_, Null::Array) => self.reply.null_array(),
+            }
+            self.silence(token, mark);
+            self.end_wait(token);
+            self.leave(token);
+        }
+    }
+
+    /// Messages for the client whose request has run.
+    pub(super) fn tell_own(&mut self) {
+        if !self.state.channels.own.is_empty() {
+            let own = std::mem::take(&mut self.state.channels.own);
+            self.reply.raw(&own);
+        }
+    }
+
+    /// A client is going: nobody need think of it any more.
+    pub(super) fn forget(&mut self, token: usize) {
+        self.state.unblock(token);
+        self.state.unwatch(token);
+        self.state.unsubscribe_all(token);
+    }
+}

@@ -1,0 +1,56 @@
+//! Clients that wait for keys: `BLPOP` and its like.
+//!
+//! A command that finds nothing and may wait leaves a [`Blocked`] behind. It stands in the queue of each key it named;
+//! a change of such a key makes it *ready*, and after the command that changed it (after the whole transaction, if it
+//! was part of one) the engine runs the requests of those who wait for it again, the longest waiting first. One that
+//! still finds nothing keeps its place.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::data::entry::Kind;
+use crate::resp::request::Request;
+
+/// What is replied when the time is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Null {
+    /// No string.
+    Bulk,
+    /// No array.
+    Array,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub struct Blocked {
+    /// The request, to be run again.
+    pub request: Request,
+    /// Its command's row.
+    pub number: usize,
+    /// The database.
+    pub database: usize,
+    /// The keys it waits for.
+    pub keys: Vec<Box<[u8]>>,
+    /// What must be at a key for it to be of use.
+    pub kind: Kind,
+    /// Monotonic milliseconds at which it waits no longer; the maximum for never.
+    pub until_ms: u64,
+    /// The reply then.
+    pub null: Null,
+    /// A key that goes or changes its type ends the wait, too: there is a group in it that the client reads for.
+    pub even_without: bool,
+}
+
+/// Those who wait, beside their queues in `State::waits`.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Keys that have changed and are waited for, in order.
+    pub ready: VecDeque<(usize, Box<[u8]>)>,
+    /// When waits end, with the client's token.
+    pub timeouts: BTreeSet<(u64, usize)>,
+    /// Clients that were served or told to stop waiting, for the floor `io`.
+    pub ended: Vec<usize>,
+    /// Clients whose wait `CLIENT UNBLOCK` is to end.
+    pub told: Vec<usize>,
+    /// How many wait.
+    pub count: usize,
+}
