@@ -460,22 +460,8 @@ fn set_tells_what_changed() {
     assert_eq!(get(&settings, "slave-priority"), "5");
 }
 
-/// In a file it is warned about; whoever sets it while the server runs relies on it.
 #[test]
 fn what_is_not_there_yet_is_never_silently_accepted() {
-    let (name, value) = ("notify-keyspace-events", "KEA");
-    let mut settings = Settings::default();
-    let harmless = get(&settings, name);
-    assert!(settings.set(&[(name, &harmless)], true).is_ok());
-    let notices = config::load(&format!("{name} {value}"), &mut settings, &mut no_include).expect("fine");
-    assert_eq!(notices.iter().map(|notice| notice.names[0]).collect::<Vec<_>>(), [name]);
-    let mut settings = Settings::default();
-    let reply = said(settings.set(&[("timeout", "5"), (name, value)], true));
-    let start = format!(
-        "CONFIG SET failed (possibly related to argument '{name}') - it is not supported by kvick yet: "
-    );
-    assert!(reply.starts_with(&start), "{reply}");
-    assert!(settings == Settings::default());
     let mut settings = Settings::default();
     for (name, value) in
         [("save", "60 1"), ("aof-use-rdb-preamble", "yes"), ("lazyfree-lazy-user-del", "yes")]

@@ -1,7 +1,7 @@
 //! Publish and subscribe: messages from client to client, kept nowhere.
 
 use crate::base::glob;
-use crate::command::spec::flag::{FAST, LOADING, MAY_REPLICATE, NOSCRIPT, PUBSUB, STALE, SUBSCRIBER};
+use crate::command::spec::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE, SUBSCRIBER};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
 use crate::resp::request::Args;
 use crate::state::channels::Scope;
@@ -16,7 +16,7 @@ const fn doc(
 }
 
 const SUBSCRIBING: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
-const PUBLISHING: u32 = PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE;
+const PUBLISHING: u32 = PUBSUB | LOADING | STALE | FAST;
 const ASKING: u32 = PUBSUB | LOADING | STALE;
 const SHARD_ONE: &[KeySpec] = &[KeySpec::one(1, &["NOT_KEY"])];
 const SHARD_REST: &[KeySpec] = &[KeySpec::rest(1, 1, &["NOT_KEY"])];

@@ -9,7 +9,7 @@ use crate::data::keyspace::{Key, Keyspace};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::state::State;
-use crate::state::blocked::{Blocked, Null};
+use crate::state::blocked::Blocked;
 pub use crate::state::notice::Class;
 use crate::state::session::Session;
 
@@ -460,20 +460,17 @@ impl Ctx<'_> {
         self.state.transaction.is_none() && self.now() != UnixMs::ZERO
     }
 
-    /// Nothing is there: the client waits for these keys, or hears at once that there is nothing.
+    /// Nothing is there: the client waits for these keys, or hears at once that there is nothing, which
+    /// is also what it hears when the time is over.
     pub fn block<'k>(
         &mut self,
         args: Args<'_>,
         keys: impl Iterator<Item = &'k [u8]>,
         kind: Kind,
         timeout: Timeout,
-        null: Null,
     ) -> Outcome {
         if !self.may_block() {
-            match null {
-                Null::Bulk => self.reply.null(),
-                Null::Array => self.reply.null_array(),
-            }
+            self.reply.null_array();
             return Ok(Effect::Unchanged);
         }
         let until_ms = match timeout {
@@ -493,7 +490,6 @@ impl Ctx<'_> {
             keys: names,
             kind,
             until_ms,
-            null,
             even_without: false,
         });
         Ok(Effect::Unchanged)

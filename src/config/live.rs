@@ -77,12 +77,6 @@ pub static CAUTIONS: &[Caution] = &[
         refused: false,
         reason: "there are no RDB snapshots yet; the append-only file keeps the data",
     },
-    Caution {
-        name: "notify-keyspace-events",
-        applies: |settings| settings.notify_keyspace_events != Events::default(),
-        refused: true,
-        reason: "there is no publish/subscribe yet",
-    },
 ];
 
 macro_rules! live {

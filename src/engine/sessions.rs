@@ -11,7 +11,7 @@ use crate::command::spec::flag::{DENYOOM, WRITE};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::resp::request::Args;
-use crate::state::blocked::{Blocked, Null};
+use crate::state::blocked::Blocked;
 use crate::state::session::Wait;
 use crate::state::transaction::Queued;
 
@@ -152,14 +152,15 @@ impl Engine {
         over.extend(due.map(|(_, token)| *token));
         for token in over {
             let Some(session) = self.state.sessions.get(token) else { continue };
-            let (told, Some(blocked)) = (session.wait, &session.blocked) else { continue };
-            let null = blocked.null;
+            if session.blocked.is_none() {
+                continue;
+            }
+            let told = session.wait;
             self.enter(token);
             let mark = self.reply.mark();
-            match (told, null) {
-                (Wait::Failed, _) => self.reply_error(UNBLOCKED),
-                (_, Null::Bulk) => self.reply.null(),
-                (_, Null::Array) => self.reply.null_array(),
+            match told {
+                Wait::Failed => self.reply_error(UNBLOCKED),
+                _ => self.reply.null_array(),
             }
             self.silence(token, mark);
             self.end_wait(token);

@@ -10,15 +10,6 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::data::entry::Kind;
 use crate::resp::request::Request;
 
-/// What is replied when the time is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Null {
-    /// No string.
-    Bulk,
-    /// No array.
-    Array,
-}
-
 /// A request that waits.
 #[derive(Debug)]
 pub struct Blocked {
@@ -34,8 +25,6 @@ pub struct Blocked {
     pub kind: Kind,
     /// Monotonic milliseconds at which it waits no longer; the maximum for never.
     pub until_ms: u64,
-    /// The reply then.
-    pub null: Null,
     /// A key that goes or changes its type ends the wait, too: there is a group in it that the client reads for.
     pub even_without: bool,
 }

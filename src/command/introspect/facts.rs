@@ -130,11 +130,10 @@ pub fn categories(row: &Row) -> Vec<&'static str> {
             Group::Bitmap => &["bitmap"],
             Group::Hyperloglog => &["hyperloglog"],
             Group::Geo => &["geo"],
-            Group::Pubsub => &["pubsub"],
             Group::Transactions => &["transaction"],
             Group::Generic => &["keyspace"],
             Group::Connection => &["connection"],
-            Group::Server | Group::Cluster => &[],
+            Group::Pubsub | Group::Server | Group::Cluster => &[],
         },
     };
     let has = |flags: u32| command.flags & flags != 0;

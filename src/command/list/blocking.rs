@@ -9,7 +9,6 @@ use crate::command::spec::{Command, Ctx, Doc, Effect, Find, Group, KeySpec, Outc
 use crate::data::entry::Kind;
 use crate::data::list::End;
 use crate::resp::request::Args;
-use crate::state::blocked::Null;
 
 const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
     begin: 1,
@@ -69,7 +68,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: End) -> Outcome {
         settle(ctx, key, pop_event(from), is_empty);
         return Ok(Effect::Logged);
     }
-    ctx.block(args, (1..last).map(|index| args.get(index)), Kind::List, timeout, Null::Array)
+    ctx.block(args, (1..last).map(|index| args.get(index)), Kind::List, timeout)
 }
 
 fn blpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -84,7 +83,12 @@ fn brpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn moving(ctx: &mut Ctx<'_>, args: Args<'_>, ends: (End, End), timeout: &[u8], record: &[&[u8]]) -> Outcome {
     let timeout = Timeout::seconds(timeout)?;
     if carry(ctx, args, ends.0, ends.1)? == Effect::Unchanged {
-        return ctx.block(args, std::iter::once(args.get(1)), Kind::List, timeout, Null::Bulk);
+        if !ctx.may_block() {
+            // As LMOVE says it.
+            ctx.reply.null();
+            return Ok(Effect::Unchanged);
+        }
+        return ctx.block(args, std::iter::once(args.get(1)), Kind::List, timeout);
     }
     ctx.log(record);
     Ok(Effect::Logged)
@@ -107,7 +111,7 @@ fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         Some(effect) => Ok(effect),
         None => {
             let keys = COMMANDS[1].keys[0].positions(args).map(|index| args.get(index));
-            ctx.block(args, keys, Kind::List, timeout, Null::Array)
+            ctx.block(args, keys, Kind::List, timeout)
         }
     }
 }
