@@ -34,6 +34,7 @@ const TOP: &[&str] = &[
 /// The files with `unsafe`, each with the argument for it at its head. Everything else is safe.
 const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
+    "src/base/bits.rs",
     "src/data/table/bucket.rs",
     "src/data/block.rs",
     "src/data/pack.rs",

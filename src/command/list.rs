@@ -17,7 +17,7 @@ use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 const READ_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO", "ACCESS"])];
 const META_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO"])];

@@ -281,6 +281,22 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$baddb" => {
             return random.pick(&["-1", "16", "999999999999", "abc", "", "1.5", "99999"]).as_bytes().to_vec();
         }
+        "$bit" => random.range(0, 140),
+        "$badbit" => {
+            return random
+                .pick(&["-1", "4294967296", "4294967295x", "#1", "x", "", "9223372036854775808"])
+                .as_bytes()
+                .to_vec();
+        }
+        "$width" => {
+            let signed = random.chance(50);
+            let bits = if random.chance(30) { 8 } else { random.range(1, if signed { 65 } else { 64 }) };
+            return format!("{}{bits}", if signed { 'i' } else { 'u' }).into_bytes();
+        }
+        "$field_at" => {
+            let hash = if random.chance(40) { "#" } else { "" };
+            return format!("{hash}{}", random.range(0, if hash.is_empty() { 140 } else { 9 })).into_bytes();
+        }
         "$off" => *random.pick(&[0, 1, 5, 30, 200, -1, 536_870_912, i64::MAX]),
         "$n" if random.chance(5) => return random.pick(INTEGERS).as_bytes().to_vec(),
         "$n" => random.range(-6, 12),
