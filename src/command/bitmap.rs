@@ -82,13 +82,13 @@ fn read<R>(ctx: &mut Ctx<'_>, key: Key<'_>, read: impl FnOnce(&[u8]) -> R) -> Re
     }
 }
 
-/// Stores bytes under a key, the long ones without copying them.
-fn store(keys: &mut Keyspace, key: Key<'_>, bytes: Vec<u8>) {
+/// Stores bytes under a key, the long ones without copying them; their encoding is called `raw`.
+pub fn store(keys: &mut Keyspace, key: Key<'_>, bytes: Vec<u8>, deadline: Deadline) {
     let value = match bytes.len() <= EMBED_MAX {
         true => Value::Bytes { bytes: &bytes, raw: true },
         false => Value::Shared(Bytes::from(bytes)),
     };
-    keys.set(key, value, Deadline::Clear);
+    keys.set(key, value, deadline);
 }
 
 /// Has the bytes of a string edited, at least `len` of them: one that is shorter or missing is filled with zeros.
@@ -106,7 +106,7 @@ fn edit<R>(
     // Zeros in such numbers the allocator may have ready.
     let mut bytes = vec![0; len];
     let result = edit(&mut bytes, true);
-    store(keys, key, bytes);
+    store(keys, key, bytes, Deadline::Clear);
     Ok(result)
 }
 
@@ -279,7 +279,7 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = ctx.key(args, 2);
     ctx.reply.integer(result.len() as i64);
     if !result.is_empty() {
-        store(ctx.keys, key, result);
+        store(ctx.keys, key, result, Deadline::Clear);
         ctx.changed(Class::String, "set", key);
     } else if ctx.keys.delete(key) {
         ctx.changed(Class::Generic, "del", key);

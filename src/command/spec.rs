@@ -413,6 +413,12 @@ impl Ctx<'_> {
     /// gate of replies that wait for the log.
     #[inline]
     pub fn changed(&mut self, _class: Class, _event: &'static str, key: Key<'_>) {
+        self.changed_without_event(key);
+    }
+
+    /// As [`Ctx::changed`], for the few changes that keyspace notifications do not tell of.
+    #[inline]
+    pub fn changed_without_event(&mut self, key: Key<'_>) {
         self.state.dirty += 1;
         if self.state.gate.active {
             self.state.gate.changed(self.keys.selected(), key.hash);
