@@ -19,8 +19,14 @@ pub const ROWS: &[Row] = &[
     (1, "PFDEBUG {GETREG|DECODE|ENCODING|TODENSE|BAD} $k", Equal),
     (2, "DEL $hll", Equal),
     (1, "COPY $hll $hll REPLACE", Equal),
-    // Corrupt ones: another byte in the header or among the first runs.
-    (1, "SETRANGE $hll {4|5|15|16|17|18|20} {$tiny|}", Equal),
+    // Corrupt ones: another byte in the header, or among the runs of one that nothing is added to. For in Redis what
+    // was added before the corruption was noticed stays, though the reply is an error.
+    (1, "SETRANGE $hll {4|5|8|15} {$tiny|}", Equal),
+    (2, "COPY $hll broken REPLACE", Equal),
+    (2, "SETRANGE broken {16|17|18|20} 1", Equal),
+    (2, "PFCOUNT {$hll}* broken", Equal),
+    (1, "PFMERGE {broken|$hll broken}", Equal),
+    (2, "PFDEBUG {GETREG|TODENSE|DECODE} broken", Equal),
     (1, "SET $hll HYLL", Equal),
 ];
 
