@@ -35,6 +35,7 @@ const TOP: &[&str] = &[
 const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
     "src/base/pages.rs",
+    "src/base/bits.rs",
     "src/data/table/bucket.rs",
     "src/data/block.rs",
     "src/data/pack.rs",

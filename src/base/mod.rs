@@ -3,6 +3,7 @@
 pub mod date;
 pub mod random;
 pub mod number;
+pub mod bits;
 pub mod float;
 pub mod glob;
 pub mod quote;

@@ -18,7 +18,7 @@ use crate::resp::request::Args;
 
 pub mod blocking;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 const READ_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO", "ACCESS"])];
 const META_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO"])];

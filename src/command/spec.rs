@@ -455,6 +455,17 @@ impl Ctx<'_> {
         }
     }
 
+    /// As [`Ctx::changed`], for the few changes that keyspace notifications do not tell of.
+    pub fn changed_without_event(&mut self, key: Key<'_>) {
+        self.state.dirty += 1;
+        if self.state.gate.active {
+            self.state.gate.changed(self.keys.selected(), key.hash);
+        }
+        if self.state.attentive {
+            self.state.notice_silently(self.keys.selected(), key.bytes);
+        }
+    }
+
     /// Whether the command may wait for keys: not within a transaction, and not when a log is run again.
     pub fn may_block(&self) -> bool {
         self.state.transaction.is_none() && self.now() != UnixMs::ZERO

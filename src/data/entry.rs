@@ -388,6 +388,17 @@ impl Entry {
         }
     }
 
+    /// The embedded bytes for changing.
+    #[inline]
+    fn embedded_mut(&mut self) -> &mut [u8] {
+        debug_assert!(self.form() == Form::Embedded);
+        // SAFETY: the embedded value follows the key, and `&mut self` makes the reference the only one.
+        unsafe {
+            let at = self.0.as_ptr().add(self.fixed() + self.key_len());
+            std::slice::from_raw_parts_mut(at, self.embedded_len())
+        }
+    }
+
     collection!(List: list, list_mut, List, Box<List>, "list");
     collection!(Set: set, set_mut, Set, Set, "set");
     collection!(Hash: hash, hash_mut, Hash, Hash, "hash");
@@ -579,16 +590,28 @@ impl Entry {
     /// Writes `bytes` at `offset` of the string, zero-filling what lies between its end and `offset`; an
     /// integer turns into text. The caller has checked that the value is a string and the length is allowed.
     pub fn write_string(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        self.edit_string(end, |text| text[offset..end].copy_from_slice(bytes));
+    }
+
+    /// Has the bytes of the string edited where they lie, at least `len` of them: a shorter string is filled
+    /// with zero bytes up to there; an integer turns into text. The caller has checked that the value is a
+    /// string and the length is allowed.
+    pub fn edit_string<R>(&mut self, len: usize, edit: impl FnOnce(&mut [u8]) -> R) -> R {
+        if self.form() == Form::Embedded && len <= self.embedded_len() {
+            self.set_word(self.word() | u32::from(RAW));
+            return edit(self.embedded_mut());
+        }
         let mut scratch = [0; 20];
         let old = self.string().expect("the caller has checked the type");
-        let len = old.len().max(offset + bytes.len());
+        let len = old.len().max(len);
         if len <= EMBED_MAX {
             let mut text = Vec::with_capacity(len);
             text.extend_from_slice(old.bytes(&mut scratch));
             text.resize(len, 0);
-            text[offset..offset + bytes.len()].copy_from_slice(bytes);
+            let result = edit(&mut text);
             self.set_value(Value::Bytes { bytes: &text, raw: true });
-            return;
+            return result;
         }
         let mut buffer = match self.take() {
             Some(Value::Shared(shared)) => shared.try_into_mut().unwrap_or_else(|shared| {
@@ -599,12 +622,22 @@ impl Entry {
             Some(Value::Int(number)) => BytesMut::from(write_decimal(number, &mut scratch)),
             _ => BytesMut::from(self.embedded()),
         };
-        if buffer.capacity() < len {
-            buffer.reserve(len - buffer.len() + len.min(GROWTH_AHEAD_MAX));
+        let ahead = len.min(GROWTH_AHEAD_MAX);
+        if buffer.capacity() < len && buffer.len() < len / 2 {
+            // Mostly zeros, which the allocator may have ready.
+            let mut zeros = BytesMut::zeroed(len + ahead);
+            zeros[..buffer.len()].copy_from_slice(&buffer);
+            zeros.truncate(len);
+            buffer = zeros;
+        } else if buffer.len() < len {
+            if buffer.capacity() < len {
+                buffer.reserve(len - buffer.len() + ahead);
+            }
+            buffer.resize(len, 0);
         }
-        buffer.resize(len, 0);
-        buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let result = edit(&mut buffer);
         self.put_shared(buffer.freeze());
+        result
     }
 
     /// Makes the value these shared bytes, in place if it was shared bytes before.

@@ -10,6 +10,7 @@ pub mod set;
 pub mod hash;
 pub mod zset;
 pub mod stream;
+pub mod hyperloglog;
 pub mod expiry;
 pub mod entry;
 pub mod keyspace;

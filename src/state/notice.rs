@@ -61,11 +61,17 @@ impl State {
     /// A key has changed.
     #[cold]
     pub fn notice(&mut self, class: Class, event: &str, database: usize, key: &[u8]) {
+        self.notice_silently(database, key);
+        self.notify(class, event, database, key);
+    }
+
+    /// A key has changed in a way that is no event.
+    #[cold]
+    pub fn notice_silently(&mut self, database: usize, key: &[u8]) {
         self.break_watches(database, key);
         if self.waits.get(database, key).is_some() {
             self.set_ready(database, key);
         }
-        self.notify(class, event, database, key);
     }
 
     /// Publishes an event, if events of its class are published.

@@ -107,6 +107,21 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: "[",
         reason: "Valkey's: a type that does not exist is more likely a slip than a wish for nothing.",
     },
+    Difference {
+        command: "BITCOUNT",
+        ours: ":",
+        theirs: "-ERR syntax error",
+        reason: "Valkey's: the end may be left out.",
+    },
+    Difference {
+        command: "BITCOUNT",
+        ours: "-",
+        theirs: ":0",
+        reason: "7.0 looked for the key before it read the arguments; later versions read them first.",
+    },
+    Difference { command: "BITCOUNT", ours: "-", theirs: "-", reason: "The same." },
+    Difference { command: "BITPOS", ours: "-", theirs: ":", reason: "The same." },
+    Difference { command: "BITPOS", ours: "-", theirs: "-", reason: "The same." },
 ];
 
 /// Commands that are not sent, since a reference does something else with them than it should.

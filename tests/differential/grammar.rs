@@ -21,6 +21,7 @@ const HASH_KEYS: &[&[u8]] = &[b"h0", b"h1", b"h2", b"h3"];
 const SET_KEYS: &[&[u8]] = &[b"set0", b"set1", b"set2", b"set3"];
 const ZSET_KEYS: &[&[u8]] = &[b"z0", b"z1", b"z2", b"z3"];
 const STREAM_KEYS: &[&[u8]] = &[b"x0", b"x1", b"x2"];
+const HLL_KEYS: &[&[u8]] = &[b"hll0", b"hll1", b"hll2", b"hll3"];
 const STRING_KEYS: &[&[u8]] = &[b"s0", b"s1", b"s2", b"s3", b"s4", b"s5", b"s6", b"a key with spaces"];
 const LIST_KEYS: &[&[u8]] = &[b"l0", b"l1", b"l2", b"l3", b"l4", b"l5", b"\x00\xff\r\n*"];
 const MIXED_KEYS: &[&[u8]] = &[b"m0", b"m1", b"m[2]*", b"", b"{tag}x"];
@@ -264,6 +265,7 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$set" => return key(SET_KEYS, random),
         "$z" => return key(ZSET_KEYS, random),
         "$x" => return key(STREAM_KEYS, random),
+        "$hll" => return key(HLL_KEYS, random),
         "$field" => {
             return random.pick(&["f1", "f2", "f3", "f4", "f5", "7", "-1", "a b", ""]).as_bytes().to_vec();
         }
@@ -280,6 +282,22 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         }
         "$baddb" => {
             return random.pick(&["-1", "16", "999999999999", "abc", "", "1.5", "99999"]).as_bytes().to_vec();
+        }
+        "$bit" => random.range(0, 140),
+        "$badbit" => {
+            return random
+                .pick(&["-1", "4294967296", "4294967295x", "#1", "x", "", "9223372036854775808"])
+                .as_bytes()
+                .to_vec();
+        }
+        "$width" => {
+            let signed = random.chance(50);
+            let bits = if random.chance(30) { 8 } else { random.range(1, if signed { 65 } else { 64 }) };
+            return format!("{}{bits}", if signed { 'i' } else { 'u' }).into_bytes();
+        }
+        "$field_at" => {
+            let hash = if random.chance(40) { "#" } else { "" };
+            return format!("{hash}{}", random.range(0, if hash.is_empty() { 140 } else { 9 })).into_bytes();
         }
         "$off" => *random.pick(&[0, 1, 5, 30, 200, -1, 536_870_912, i64::MAX]),
         "$n" if random.chance(5) => return random.pick(INTEGERS).as_bytes().to_vec(),
@@ -303,7 +321,7 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
 }
 
 fn any_keys(random: &mut Random) -> &'static [&'static [u8]] {
-    let kinds = [STRING_KEYS, LIST_KEYS, MIXED_KEYS, HASH_KEYS, SET_KEYS, ZSET_KEYS, STREAM_KEYS];
+    let kinds = [STRING_KEYS, LIST_KEYS, MIXED_KEYS, HASH_KEYS, SET_KEYS, ZSET_KEYS, STREAM_KEYS, HLL_KEYS];
     kinds[random.below(kinds.len())]
 }
 

@@ -8,7 +8,7 @@ use crate::state::session::Session;
 use std::io::IoSlice;
 
 /// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
-fn say(engine: &mut Engine, token: usize, line: &str) -> String {
+pub(crate) fn say(engine: &mut Engine, token: usize, line: &str) -> String {
     let request = Request::new(line.split(' ').map(str::as_bytes));
     engine.enter(token);
     let prepared = engine.prepare(token, request.args());
@@ -29,7 +29,7 @@ fn say(engine: &mut Engine, token: usize, line: &str) -> String {
     text
 }
 
-fn check(resp3: bool, script: &[(&str, &str)]) {
+pub(crate) fn check(resp3: bool, script: &[(&str, &str)]) {
     let mut engine = Engine::new(Settings::default(), 7);
     let token = engine.open_session(Session { resp3, ..Session::default() });
     engine.set_now(UnixMs(1_000_000));
