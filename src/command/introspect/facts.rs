@@ -79,6 +79,8 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (LOG_LEN, &["commandlog|len", "slowlog|len"]),
     (SLOWEST_SHARD, &["wait", "waitaof"]),
     (ORDER_VARIES, &["command", "command|docs", "command|info", "command|list", "module|list"]),
+    (ORDER_VARIES, &["sdiff", "sinter", "smembers", "sunion"]),
+    (VARIES, &["spop", "srandmember", "sscan"]),
     (VARIES, &["client|info", "client|list", "cluster|bumpepoch", "cluster|count-failure-reports"]),
     (
         VARIES,
