@@ -108,6 +108,18 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Later versions refuse negative numbers and a zero byte, which 7.0 took for cursors.",
     },
     Difference {
+        command: "SSCAN",
+        ours: "",
+        theirs: "-ERR invalid cursor",
+        reason: "The same.",
+    },
+    Difference {
+        command: "SSCAN",
+        ours: "-ERR invalid cursor",
+        theirs: "",
+        reason: "The same.",
+    },
+    Difference {
         command: "SCAN",
         ours: "-ERR unknown type name",
         theirs: "[",
@@ -138,6 +150,7 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
 pub fn same(compare: Compare, args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
     // Spoiling makes a HELLO that fails into one that does not, and writes it in small letters.
     let compare = if args[0].eq_ignore_ascii_case(b"HELLO") { Compare::Hello } else { compare };
+    let compare = if is_drawn(args) { Compare::Shape } else { compare };
     let equal = match compare {
         Compare::Equal | Compare::Digest | Compare::Scan | Compare::RandomKey | Compare::NoReply => {
             ours == theirs
@@ -151,6 +164,12 @@ pub fn same(compare: Compare, args: &[Vec<u8>], ours: &Value, theirs: &Value) ->
         Compare::Hello => same_hello(ours, theirs),
     };
     equal || is_meant(args, ours, theirs)
+}
+
+/// Does chance decide the reply? A set is replied as a whole only if more than all are asked for.
+fn is_drawn(args: &[Vec<u8>]) -> bool {
+    let count = args.get(2).and_then(|count| std::str::from_utf8(count).ok()?.parse::<i64>().ok());
+    args[0].eq_ignore_ascii_case(b"SRANDMEMBER") && count.is_none_or(|count| count < 1000)
 }
 
 fn is_meant(args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {

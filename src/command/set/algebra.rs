@@ -186,15 +186,14 @@ fn store(ctx: &mut Ctx<'_>, args: Args<'_>, result: Set, event: &'static str) ->
     Ok(Effect::Changed)
 }
 
-/// The result begins in the form of the smallest set, and becomes one of integers if there is nothing else in it.
+/// The result begins as a pack unless the smallest set is one of integers, and becomes one of integers itself if there
+/// is nothing else in it: so it is named as Redis names it.
 pub(super) fn sinterstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let limits = limits(ctx);
     let (sets, _) = sets(ctx, args, 2, args.len())?;
     let mut result = Set::new();
     if let Some(sets) = smallest_first(&sets) {
-        if sets[0].is_table() {
-            result = Set::new_table(&limits.hasher, 0);
-        } else if !sets[0].is_ints() {
+        if !sets[0].is_ints() {
             result = Set::new_pack();
         }
         intersection(&sets, |member| {
