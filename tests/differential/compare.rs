@@ -107,18 +107,8 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: "",
         reason: "Later versions refuse negative numbers and a zero byte, which 7.0 took for cursors.",
     },
-    Difference {
-        command: "SSCAN",
-        ours: "",
-        theirs: "-ERR invalid cursor",
-        reason: "The same.",
-    },
-    Difference {
-        command: "SSCAN",
-        ours: "-ERR invalid cursor",
-        theirs: "",
-        reason: "The same.",
-    },
+    Difference { command: "SSCAN", ours: "", theirs: "-ERR invalid cursor", reason: "The same." },
+    Difference { command: "SSCAN", ours: "-ERR invalid cursor", theirs: "", reason: "The same." },
     Difference {
         command: "SCAN",
         ours: "-ERR unknown type name",
