@@ -37,6 +37,7 @@ const UNSAFE: &[&str] = &[
     "src/data/table/bucket.rs",
     "src/data/block.rs",
     "src/data/pack.rs",
+    "src/data/set/member.rs",
     "src/data/entry.rs",
     "src/data/zset/member.rs",
     "src/io/sys.rs",

@@ -91,7 +91,10 @@ impl Digest {
         }
     }
 
-    fn mix_set(&mut self, _set: &Set) {}
+    /// Members have no order, so they are added rather than mixed in.
+    fn mix_set(&mut self, set: &Set) {
+        set.iter().for_each(|member| member.with_bytes(|text| self.add(text)));
+    }
 
     fn mix_hash(&mut self, _hash: &Hash) {}
 

@@ -193,6 +193,15 @@ impl Pack {
         self.splice(range, removed, []);
     }
 
+    /// Puts bytes in the place of `range`, after which there are `count` elements: for bodies in an encoding of the
+    /// caller's own, such as the sorted integers of a set. The other functions do not understand those.
+    pub fn splice_raw(&mut self, range: Range<usize>, bytes: &[u8], count: usize) {
+        let at = range.start;
+        self.open(range, bytes.len());
+        self.body_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+        self.set_count(count);
+    }
+
     /// Makes room for `len` bytes in the place of `range`; what they are is the caller's to write.
     fn open(&mut self, range: Range<usize>, len: usize) {
         let old = self.body().len();
