@@ -418,9 +418,7 @@ impl Set {
                 self.iter().for_each(visit);
                 0
             }
-            Form::Table(members) => {
-                members.table.scan(cursor, |member| visit(Item::Bytes(member.text())))
-            }
+            Form::Table(members) => members.table.scan(cursor, |member| visit(Item::Bytes(member.text()))),
         }
     }
 }

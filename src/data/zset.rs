@@ -12,6 +12,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 pub use range::{LexBound, LexRange, ScoreRange};
@@ -67,7 +68,11 @@ impl Zset {
 
     /// A sorted set of these members, each of which is there once, in whatever order.
     pub fn of<T: AsRef<[u8]>>(mut members: Vec<(f64, T)>, limits: &Limits) -> Zset {
-        members.sort_unstable_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.as_ref().cmp(y.as_ref())));
+        members.sort_unstable_by(|(a, x), (b, y)| {
+            // There is no NaN, and zeros of either sign are equal.
+            let by_score = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+            by_score.then_with(|| x.as_ref().cmp(y.as_ref()))
+        });
         let longest = members.iter().map(|(_, text)| text.as_ref().len()).max().unwrap_or(0);
         let mut zset = Zset::for_members(members.len(), longest, limits);
         match zset.0.view_mut() {
@@ -250,6 +255,11 @@ impl Zset {
             }
             View::Big(big) => big.scan(cursor, |text, score| visit(Item::Bytes(text), score)),
         }
+    }
+
+    /// A sorted set of a pack of members and scores in turns, which must be in order.
+    pub fn from_pack(pack: Pack) -> Zset {
+        Zset(Small::pack(pack))
     }
 
     /// The pack of a short sorted set: members and scores in turns, in order.

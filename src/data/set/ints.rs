@@ -41,7 +41,8 @@ pub(super) fn empty() -> Pack {
 
 /// A set of these integers, which ascend.
 pub(super) fn from_sorted(values: &[i64]) -> Pack {
-    let shift = values.first().into_iter().chain(values.last()).map(|value| shift_of(*value)).max().unwrap_or(1);
+    let shift =
+        values.first().into_iter().chain(values.last()).map(|value| shift_of(*value)).max().unwrap_or(1);
     let mut body = Vec::with_capacity(1 + (values.len() << shift));
     body.push(MARK + (shift - 1) as u8);
     values.iter().for_each(|value| body.extend_from_slice(&value.to_le_bytes()[..1 << shift]));

@@ -50,7 +50,10 @@ fn the_form_follows_the_members() {
         assert_eq!(set.encoding(), *encoding, "{members:?}");
     }
     let expecting = |first: &str, count| Set::expecting(first.as_bytes(), count, &limits).encoding();
-    assert_eq!((expecting("1", 4), expecting("1", 5), expecting("1", 7)), ("intset", "listpack", "hashtable"));
+    assert_eq!(
+        (expecting("1", 4), expecting("1", 5), expecting("1", 7)),
+        ("intset", "listpack", "hashtable")
+    );
     assert_eq!((expecting("a", 6), expecting("a", 7)), ("listpack", "hashtable"));
     for (members, more, encoding) in [("1", 4, "intset"), ("1", 5, "hashtable"), ("a", 7, "hashtable")] {
         let mut set = Set::from_members([members.as_bytes()], &limits);

@@ -393,11 +393,6 @@ impl<L> Default for Order<L> {
 }
 
 impl<L: Place> Order<L> {
-    /// How many members there are.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Adds a member that is not there.
     pub(super) fn insert(&mut self, score: f64, link: L) {
         debug_assert!(!score.is_nan());
@@ -613,7 +608,7 @@ mod tests {
     }
 
     fn compare(order: &Order<&'static str>, model: &[(f64, &'static str)]) {
-        assert_eq!(order.len(), model.len());
+        assert_eq!(order.len, model.len());
         assert_eq!(order.root.as_ref().map_or(0, |root| check(root).0), model.len());
         assert!(order.range(0, usize::MAX).eq(model.iter().copied()));
         assert!(order.range(0, usize::MAX).rev().eq(model.iter().rev().copied()));
