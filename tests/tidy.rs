@@ -39,6 +39,7 @@ const UNSAFE: &[&str] = &[
     "src/data/pack.rs",
     "src/data/set/member.rs",
     "src/data/entry.rs",
+    "src/data/zset/member.rs",
     "src/io/sys.rs",
     "src/io/clock.rs",
     "src/io/crash.rs",

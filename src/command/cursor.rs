@@ -52,7 +52,7 @@ pub struct WalkOptions<'a> {
     pub pattern: Option<&'a [u8]>,
     /// How many a step should look at.
     pub count: u64,
-    /// `HSCAN … NOVALUES`: fields alone.
+    /// `HSCAN … NOVALUES`, `ZSCAN … NOSCORES`: fields and members alone.
     pub fields_only: bool,
 }
 
@@ -63,6 +63,11 @@ impl<'a> WalkOptions<'a> {
     ///
     /// What Redis says of such options.
     pub fn parse(args: Args<'a>, of_hash: bool) -> Result<WalkOptions<'a>, Error> {
+        WalkOptions::parse_with(args, if of_hash { "NOVALUES" } else { "" })
+    }
+
+    /// As [`WalkOptions::parse`], with the word by which a type calls that it wants no values.
+    pub fn parse_with(args: Args<'a>, fields_only: &str) -> Result<WalkOptions<'a>, Error> {
         let mut found = WalkOptions { pattern: None, count: COUNT_DEFAULT, fields_only: false };
         let mut options = Options::new(args, 3);
         while options.more() {
@@ -70,11 +75,10 @@ impl<'a> WalkOptions<'a> {
                 found.count = count(&mut options)?;
             } else if options.word_with_value("MATCH") {
                 found.pattern = pattern(options.value()?);
-            } else if options.word("NOVALUES") {
-                if !of_hash {
-                    return Err(Error::of("ERR NOVALUES option can only be used in HSCAN"));
-                }
+            } else if !fields_only.is_empty() && options.word(fields_only) {
                 found.fields_only = true;
+            } else if options.word("NOVALUES") {
+                return Err(Error::of("ERR NOVALUES option can only be used in HSCAN"));
             } else {
                 return Err(Error::SYNTAX);
             }

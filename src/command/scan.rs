@@ -75,8 +75,8 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 struct ScanOptions<'a> {
     pattern: Option<&'a [u8]>,
     count: u64,
-    /// The type that is wanted; `Some(None)` is one that exists but not here.
-    kind: Option<Option<Kind>>,
+    /// The type that is wanted.
+    kind: Option<Kind>,
 }
 
 impl<'a> ScanOptions<'a> {
@@ -98,22 +98,15 @@ impl<'a> ScanOptions<'a> {
     }
 
     fn wants(&self, entry: &Entry) -> bool {
-        self.kind.is_none_or(|kind| kind == Some(entry.kind()))
+        self.kind.is_none_or(|kind| kind == entry.kind())
             && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
     }
 }
 
-/// The type of this name; nothing for types that Redis has and we do not have yet, of which no key can be.
-fn kind(name: &[u8]) -> Result<Option<Kind>, Error> {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    if let Some(kind) = [Kind::String, Kind::List].into_iter().find(|kind| is(kind.name())) {
-        return Ok(Some(kind));
-    }
-    if ["set", "zset", "hash", "stream"].into_iter().any(is) {
-        return Ok(None);
-    }
-    let name = repeated(name, usize::MAX);
-    Err(Error::text(format!("ERR unknown type name '{name}'")))
+/// The type of this name.
+fn kind(name: &[u8]) -> Result<Kind, Error> {
+    let found = Kind::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name().as_bytes()));
+    found.ok_or_else(|| Error::text(format!("ERR unknown type name '{}'", repeated(name, usize::MAX))))
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -134,6 +134,11 @@ impl Pack {
         Iter { body: self.body(), front: 0, back: self.body().len() }
     }
 
+    /// The elements that take the bytes `offsets` of the body.
+    pub fn iter_between(&self, offsets: Range<usize>) -> Iter<'_> {
+        Iter { body: self.body(), front: offsets.start, back: offsets.end }
+    }
+
     /// Where the element `index` begins; the length of the body for `count`.
     pub fn offset(&self, index: usize) -> usize {
         let body = self.body();

@@ -96,6 +96,18 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "7.0 negated the smallest number all the same; later versions refuse it.",
     },
     Difference {
+        command: "ZRANK",
+        ours: "",
+        theirs: "-ERR wrong number of arguments for 'zrank' command",
+        reason: "WITHSCORE is new in 7.2.",
+    },
+    Difference {
+        command: "ZREVRANK",
+        ours: "",
+        theirs: "-ERR wrong number of arguments for 'zrevrank' command",
+        reason: "WITHSCORE is new in 7.2.",
+    },
+    Difference {
         command: "SCAN",
         ours: "",
         theirs: "-ERR invalid cursor",
@@ -134,6 +146,24 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         b"AUTH" => args.len() == 3 && args[1] != b"default",
         _ => false,
     }
+}
+
+/// Commands that are not sent to 7.0, which reads and prints other numbers than later versions as scores: it prints 17
+/// digits where others print as few as there need be, and takes blanks and hexadecimal digits for ends of ranges. Such
+/// scores would stay and be met again and again.
+pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
+    let scored = |name: &[u8]| name.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'));
+    let alike = |arg: &[u8]| {
+        let text = String::from_utf8_lossy(arg.strip_prefix(b"(").unwrap_or(arg)).into_owned();
+        let odd = text.starts_with([' ', '\0']) || text.contains("0x");
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+        !odd && number.is_none_or(|number| number.abs() < 1e12 && (number * 1024.0).fract() == 0.0)
+    };
+    let draws = args[0].eq_ignore_ascii_case(b"ZRANDMEMBER");
+    // So many draws with repetitions that no reply would hold them.
+    let endless =
+        |arg: &Vec<u8>| String::from_utf8_lossy(arg).parse::<i64>().is_ok_and(|count| count < -100_000);
+    (scored(&args[0]) && !args[1..].iter().all(|arg| alike(arg))) || (draws && args.iter().any(endless))
 }
 
 /// Do the replies to `args` count as equal?
