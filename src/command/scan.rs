@@ -1,19 +1,13 @@
 //! Which keys there are: all, by pattern, step by step, one at random, how many.
 
 use crate::base::glob;
-use crate::base::number::parse_i64;
+use crate::command::cursor::{BUCKETS_PER_ELEMENT, COUNT_DEFAULT, count, cursor, pattern};
 use crate::command::options::Options;
 use crate::command::spec::flag::{DANGEROUS, FAST, READONLY, WHOLE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
 use crate::data::entry::{Entry, Kind};
 use crate::resp::request::Args;
-
-/// Elements that one step of `SCAN` looks at unless it is told otherwise.
-const COUNT_DEFAULT: u64 = 10;
-/// Buckets that a step of `SCAN` visits at most, for each element that was asked for.
-const BUCKETS_PER_ELEMENT: u64 = 10;
-
-const INVALID_CURSOR: Error = Error::of("ERR invalid cursor");
+use crate::state::log::push_bulk;
 
 const fn doc(
     since: &'static str,
@@ -51,12 +45,6 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
         Some(name) => ctx.reply.bulk(&name),
     }
     Ok(Effect::Unchanged)
-}
-
-/// A pattern, or nothing if it is the one that stands for every name. The pattern alone would not match the
-/// empty name.
-fn pattern(text: &[u8]) -> Option<&[u8]> {
-    (text != b"*").then_some(text)
 }
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -97,8 +85,7 @@ impl<'a> ScanOptions<'a> {
         let mut options = Options::new(args, 2);
         while options.more() {
             if options.word_with_value("COUNT") {
-                let count = options.integer()?;
-                found.count = u64::try_from(count).ok().filter(|count| 0 < *count).ok_or(Error::SYNTAX)?;
+                found.count = count(&mut options)?;
             } else if options.word_with_value("MATCH") {
                 found.pattern = pattern(options.value()?);
             } else if options.word_with_value("TYPE") {
@@ -129,26 +116,6 @@ fn kind(name: &[u8]) -> Result<Option<Kind>, Error> {
     Err(Error::text(format!("ERR unknown type name '{name}'")))
 }
 
-/// Reads a cursor. Redis leaves what is no proper integer to C's `strtoull`, hence leading blanks, zeros and signs,
-/// an end at a zero byte, and negative numbers counted down from 2^64 if they are no proper integer either.
-fn cursor(text: &[u8]) -> Result<u64, Error> {
-    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
-    if let Some(number) = parse_i64(text) {
-        return u64::try_from(number).map_err(|_| INVALID_CURSOR);
-    }
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text.split_first() {
-        Some((b'-', digits)) => (true, digits),
-        Some((b'+', digits)) => (false, digits),
-        _ => (false, text),
-    };
-    let number = Some(digits)
-        .filter(|digits| digits.iter().all(u8::is_ascii_digit))
-        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok())
-        .ok_or(INVALID_CURSOR)?;
-    Ok(if negative { number.wrapping_neg() } else { number })
-}
-
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut cursor = cursor(args.get(1))?;
     let options = ScanOptions::parse(args)?;
@@ -172,13 +139,4 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.array(found);
     ctx.reply.raw(&names);
     Ok(Effect::Unchanged)
-}
-
-fn push_bulk(out: &mut Vec<u8>, text: &[u8]) {
-    out.reserve(text.len() + 16);
-    out.push(b'$');
-    out.extend_from_slice(itoa::Buffer::new().format(text.len()).as_bytes());
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(text);
-    out.extend_from_slice(b"\r\n");
 }
