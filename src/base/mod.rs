@@ -5,6 +5,7 @@ pub mod random;
 pub mod number;
 pub mod bits;
 pub mod float;
+pub mod double;
 pub mod glob;
 pub mod quote;
 pub mod memory;

@@ -15,6 +15,7 @@ use std::fmt;
 
 use sha1_smol::Sha1;
 
+use crate::base::double::push_shortest;
 use crate::data::entry::{Entry, Kind};
 use crate::data::hash::Hash;
 use crate::data::keyspace::Keyspace;
@@ -24,6 +25,8 @@ use crate::data::zset::Zset;
 
 /// What a deadline adds.
 const DEADLINE_WORD: &[u8] = b"!!expire!!";
+/// What the deadline of a hash's field adds.
+const FIELD_DEADLINE_WORD: &[u8] = b"!!hexpire!!";
 /// The number under which a type is mixed in.
 fn type_number(kind: Kind) -> u32 {
     match kind {
@@ -91,11 +94,34 @@ impl Digest {
         }
     }
 
-    fn mix_set(&mut self, _set: &Set) {}
+    /// Members have no order, so they are added rather than mixed in.
+    fn mix_set(&mut self, set: &Set) {
+        set.iter().for_each(|member| member.with_bytes(|text| self.add(text)));
+    }
 
-    fn mix_hash(&mut self, _hash: &Hash) {}
+    fn mix_hash(&mut self, hash: &Hash) {
+        for pair in hash.iter() {
+            let mut digest = Digest::default();
+            pair.field.with_bytes(|text| digest.mix(text));
+            pair.value.with_bytes(|text| digest.mix(text));
+            if pair.deadline.is_some() {
+                digest.add(FIELD_DEADLINE_WORD);
+            }
+            self.add(&digest.0);
+        }
+    }
 
-    fn mix_zset(&mut self, _zset: &Zset) {}
+    fn mix_zset(&mut self, zset: &Zset) {
+        let mut score_text = Vec::new();
+        for (member, score) in zset.iter() {
+            score_text.clear();
+            push_shortest(&mut score_text, score);
+            let mut of_member = Digest::default();
+            member.with_bytes(|text| of_member.mix(text));
+            of_member.mix(&score_text);
+            self.add(&of_member.0);
+        }
+    }
 
     fn mix_stream(&mut self, _stream: &Stream) {}
 
