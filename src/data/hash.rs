@@ -12,9 +12,9 @@
 
 mod cell;
 mod dict;
+mod walk;
 #[cfg(test)]
 mod tests;
-mod walk;
 
 pub use walk::{Iter, Pair};
 
@@ -218,7 +218,7 @@ impl Hash {
     #[inline]
     fn put(&mut self, field: &[u8], value: &[u8], keep: bool, limits: &Limits) -> bool {
         if !matches!(self.form(), Form::Table(_)) && !self.fits(field, value, limits) {
-            self.to_table(0, limits);
+            self.make_table(0, limits);
         }
         let (new, count) = match self.body.view_mut() {
             ViewMut::Pack(pack) => (put_plain(pack, field, value), pack.count() / 2),
@@ -228,7 +228,7 @@ impl Hash {
             ViewMut::Big(Big { body: Body::Table(dict), .. }) => return dict.put(field, value, keep),
         };
         if limits.entries < count {
-            self.to_table(0, limits);
+            self.make_table(0, limits);
         }
         new
     }
@@ -246,13 +246,13 @@ impl Hash {
     #[inline]
     pub fn expect(&mut self, fields: usize, limits: &Limits) {
         if limits.entries < fields && !matches!(self.form(), Form::Table(_)) {
-            self.to_table(fields, limits);
+            self.make_table(fields, limits);
         }
     }
 
     /// Turns a pack into a table with room for some more fields.
     #[cold]
-    fn to_table(&mut self, more: usize, limits: &Limits) {
+    fn make_table(&mut self, more: usize, limits: &Limits) {
         let mut dict = Dict::new(limits.hasher.clone(), self.len() + more);
         for Pair { field, value, deadline } in self.iter() {
             field.with_bytes(|field| {
