@@ -334,6 +334,38 @@ fn lists_that_are_waited_for() {
     );
 }
 
+#[test]
+fn new_and_missed_keys() {
+    let args = ["--notify-keyspace-events", "EAnm"];
+    let (ours, theirs) = (Server::start(&args), Server::start_reference(&args));
+    let script = "2~ PSUBSCRIBE __key*
+                  2<
+                  1 SET a 1
+                  2<
+                  2<
+                  1 SET a 2
+                  2<
+                  1 GET none
+                  2<
+                  1 RPUSH l x
+                  2<
+                  2<
+                  1 EXISTS a none
+                  2<
+                  1 COPY a b
+                  2<
+                  2<
+                  1 RENAME a c
+                  2<
+                  2<
+                  2<
+                  1 HGET none f
+                  2<
+                  1 DEL none
+                  2-";
+    assert_eq!(transcript(&ours, script, 2), transcript(&theirs, script, 2));
+}
+
 /// `CLIENT UNBLOCK` needs the number of the client, which is each server's own.
 #[test]
 fn waits_are_ended_from_outside() {

@@ -451,6 +451,7 @@ impl Ctx<'_> {
             self.state.gate.changed(self.keys.selected(), key.hash);
         }
         if self.state.attentive {
+            tell_noted(self.keys, self.state);
             self.state.notice(class, event, self.keys.selected(), key.bytes);
         }
     }
@@ -554,6 +555,15 @@ impl Ctx<'_> {
     #[inline]
     pub fn integer(&self, arg: &[u8]) -> Result<i64, Error> {
         crate::base::number::parse_i64(arg).ok_or(Error::NOT_INTEGER)
+    }
+}
+
+/// Publishes which keys are new and which were missed since the last call.
+#[cold]
+pub fn tell_noted(keys: &mut Keyspace, state: &mut State) {
+    for noted in keys.take_noted() {
+        let (class, event) = if noted.is_new { (Class::New, "new") } else { (Class::Missed, "keymiss") };
+        state.notify(class, event, noted.database, &noted.key);
     }
 }
 

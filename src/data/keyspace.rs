@@ -30,6 +30,17 @@ pub struct Key<'a> {
     pub hash: u64,
 }
 
+/// A key that is new, or that was asked for and is not there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noted {
+    /// Its database.
+    pub database: usize,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// It is new.
+    pub is_new: bool,
+}
+
 /// What becomes of a key's deadline when its value is replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deadline {
@@ -124,6 +135,9 @@ pub struct Keyspace {
     access_secs: u32,
     /// How access bits are kept.
     pub access_policy: AccessPolicy,
+    /// Whether keys that are missed, and keys that are new, are noted for those who want to hear of it.
+    pub noting: bool,
+    noted: Vec<Noted>,
     /// Counters since the start or `CONFIG RESETSTAT`.
     pub counters: Counters,
     /// Random numbers for samples and LFU.
@@ -152,6 +166,8 @@ impl Keyspace {
             touching: true,
             access_secs: 0,
             access_policy: AccessPolicy::default(),
+            noting: false,
+            noted: Vec::new(),
             counters: Counters::default(),
             random,
             expired: Vec::new(),
@@ -242,6 +258,9 @@ impl Keyspace {
         let access = if touch { Some(self.access_now()) } else { None };
         let Some(entry) = self.databases[self.selected].table.get(key.bytes, key.hash) else {
             self.counters.misses += 1;
+            if self.noting {
+                self.noted.push(Noted { database: self.selected, key: key.bytes.into(), is_new: false });
+            }
             return None;
         };
         self.counters.hits += 1;
@@ -290,6 +309,7 @@ impl Keyspace {
             entry.set_access(fresh.initial());
             database.take_up_fields(key.hash, &mut entry, now);
             database.table.insert(key.hash, entry, &self.hasher);
+            self.note(key.bytes, true);
             if let Deadline::At(at) = deadline {
                 self.set_deadline(key, Some(at));
             }
@@ -319,6 +339,7 @@ impl Keyspace {
     /// Puts an entry without a deadline under its own key, which is known to be free.
     pub fn insert(&mut self, hash: u64, mut entry: Entry) -> &mut Entry {
         entry.set_access(self.access_now().initial());
+        self.note(entry.key(), true);
         self.databases[self.selected].take_up_fields(hash, &mut entry, self.now);
         self.databases[self.selected].table.insert(hash, entry, &self.hasher)
     }
@@ -332,6 +353,7 @@ impl Keyspace {
         entry.clear_deadline();
         self.databases[self.selected].take_up_fields(key.hash, &mut entry, self.now);
         self.databases[self.selected].table.insert(key.hash, entry, &self.hasher);
+        self.note(key.bytes, true);
         self.set_deadline(key, deadline);
     }
 
@@ -372,6 +394,19 @@ impl Keyspace {
         }
         database.forget_fields(entry.hash().and_then(Hash::ticket));
         Some(entry)
+    }
+
+    /// Notes that a key is new, or that it was asked for and is not there, if anybody wants to hear of it.
+    #[inline]
+    fn note(&mut self, key: &[u8], is_new: bool) {
+        if self.noting {
+            self.noted.push(Noted { database: self.selected, key: key.into(), is_new });
+        }
+    }
+
+    /// What was noted since the last call, in order.
+    pub fn take_noted(&mut self) -> Vec<Noted> {
+        std::mem::take(&mut self.noted)
     }
 
     /// Sets or clears the deadline of a key that is there.

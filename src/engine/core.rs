@@ -4,7 +4,7 @@ use crate::base::date::UnixMs;
 use crate::base::memory;
 use crate::command::registry::Names;
 use crate::command::table::install;
-use crate::config::{MaxmemoryPolicy, Settings};
+use crate::config::{Events, MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
 use crate::data::table::Resizing;
 use crate::resp::reply::Reply;
@@ -57,6 +57,8 @@ impl Engine {
     /// In: settings that the data goes by have changed.
     pub fn apply_settings(&mut self) {
         self.state.set_attentive();
+        let events = self.state.settings.notify_keyspace_events;
+        self.keys.noting = events.contains(Events::NEW) || events.contains(Events::MISSED);
         let settings = &self.state.settings;
         self.keys.access_policy = if matches!(
             settings.maxmemory_policy,

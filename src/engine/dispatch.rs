@@ -8,7 +8,7 @@ use crate::command::registry::{Found, Row, commands};
 use crate::command::spec::flag::{
     FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
 };
-use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated};
+use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
@@ -199,7 +199,10 @@ impl Engine {
         if self.keys.has_expired() {
             log_expired(&mut self.keys, &mut self.state);
         }
-        self.tell_own();
+        if self.state.attentive {
+            tell_noted(&mut self.keys, &mut self.state);
+            self.tell_own();
+        }
         let effect = outcome.inspect_err(|_| {
             debug_assert!(self.state.ask.is_none(), "a failed '{}' asked for something", row.full_name);
             self.reply.rollback(mark);
