@@ -12,7 +12,8 @@
 # Tables are printed as soon as each is measured, progress goes to the standard error.
 #
 # Usage: scripts/compare.sh [options]
-#   --quick            a tenth of the keys, fewer requests, three rounds, at most 1,000 connections: three minutes
+#   --quick            a tenth of the keys, fewer requests, three rounds, at most 1,000 connections, and big values and
+#                      unix sockets only if --only asks for them: less than three minutes on an idle machine
 #   --rounds N         rounds (default 5); what --big adds takes three at most
 #   --requests N       requests of a run at -P 1 (default 200000; pipelined runs make more)
 #   --keys N           keys that requests choose from, and keys of the memory measurement (default 1000000)
@@ -29,11 +30,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=5 requests=200000 keys=1000000 connections_max=10000 scale=1
+rounds=5 requests=200000 keys=1000000 connections_max=10000 scale=1 quick=no
 big=no tails=no with_requests=yes only="" peers="" binary=""
 while [[ $# -gt 0 ]]; do
     case $1 in
-    --quick) rounds=3 requests=20000 keys=100000 connections_max=1000 ;;
+    --quick) quick=yes rounds=3 requests=20000 keys=100000 connections_max=1000 ;;
     --rounds) rounds=$2 && shift ;;
     --requests) requests=$2 && shift ;;
     --keys) keys=$2 && shift ;;
@@ -239,6 +240,7 @@ run_rows() {
     for number in "${!rows[@]}"; do
         IFS=';' read -r name row_set pipeline clients via count command <<<"${rows[$number]}"
         [[ $row_set == "$set" && $clients -le $connections_max ]] && wanted "$name" || continue
+        [[ $quick == no || -n $only || $via == tcp && $set != *k ]] || continue
         if [[ -z $server_pid ]]; then
             start "${paths[$server]}" "${set_log[@]}"
             fill "$set_keys" "$set_bytes"

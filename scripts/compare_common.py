@@ -193,7 +193,7 @@ class Results:
 
 
 def ratio(own, peer):
-    return f"{own / peer:.2f}" if 0 < peer else "-"
+    return f"{own / peer:.2f}" if 0 < peer and 0 <= own else "-"
 
 
 def options_of(description):
