@@ -141,6 +141,10 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
 /// scores would stay and be met again and again.
 pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     let scored = |name: &[u8]| name.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'));
+    let coordinates = |name: &[u8]| {
+        let upper = name.to_ascii_uppercase();
+        upper.starts_with(b"GEO") && args.iter().any(|arg| arg.eq_ignore_ascii_case(b"storedist"))
+    };
     let alike = |arg: &[u8]| {
         let text = String::from_utf8_lossy(arg.strip_prefix(b"(").unwrap_or(arg)).into_owned();
         let odd = text.starts_with([' ', '\0']) || text.contains("0x");
@@ -151,7 +155,9 @@ pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     // So many draws with repetitions that no reply would hold them.
     let endless =
         |arg: &Vec<u8>| String::from_utf8_lossy(arg).parse::<i64>().is_ok_and(|count| count < -100_000);
-    (scored(&args[0]) && !args[1..].iter().all(|arg| alike(arg))) || (draws && args.iter().any(endless))
+    coordinates(&args[0])
+        || (scored(&args[0]) && !args[1..].iter().all(|arg| alike(arg)))
+        || (draws && args.iter().any(endless))
 }
 
 /// Do the replies to `args` count as equal?

@@ -232,7 +232,8 @@ impl<'a> Request<'a> {
 
 fn reply_result(ctx: &mut Ctx<'_>, args: Args<'_>, operation: Operation) -> Outcome {
     let request = Request::parse(ctx, args, 1, operation, Purpose::Reply)?;
-    let result = request.result(ctx.keys, &limits(ctx));
+    // Never a pack, which would lose the sign of a zero.
+    let result = request.result(ctx.keys, &Limits { entries: 0, ..limits(ctx) });
     reply_header(ctx.reply, result.len(), request.scores);
     result.iter().for_each(|(item, score)| reply_member(ctx.reply, item, score, request.scores));
     Ok(Effect::Unchanged)
