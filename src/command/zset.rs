@@ -294,13 +294,14 @@ fn add_pairs<'a>(
 ) -> Result<Added, Error> {
     let mut sum = Added::default();
     for (score, text) in pairs {
-        let mut nan = false;
-        let (old, new) = zset.update(text, limits, |old| {
-            let new = options.decide(old, score);
-            nan = new.is_some_and(f64::is_nan);
-            new.filter(|_| !nan)
+        let mut new = None;
+        let (old, _) = zset.update(text, limits, |old| {
+            new = options.decide(old, score);
+            // A score that stays the same keeps even the sign of a zero.
+            let same = old.filter(|old| new == Some(*old));
+            same.or(new.filter(|new| !new.is_nan()))
         });
-        if nan {
+        if new.is_some_and(f64::is_nan) {
             // Only an increment gets here, and it is the only pair.
             return Err(Error::of("ERR resulting score is not a number (NaN)"));
         }
@@ -366,7 +367,9 @@ fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn zincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    add_args(ctx, args, 2, AddOptions { incr: true, ..AddOptions::default() })
+    // As in Redis an increment may not look like an option of `ZADD`.
+    let (options, first) = AddOptions::parse(args)?;
+    add_args(ctx, args, first, AddOptions { incr: true, ..options })
 }
 
 fn zrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

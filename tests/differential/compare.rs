@@ -130,6 +130,17 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         b"LSET" => integer(2).is_some_and(|index| i32::try_from(index).is_err()),
         // 7.0 negated the smallest number all the same and removed something; later versions refuse it.
         b"LREM" => integer(2) == Some(i64::MIN),
+        // Valkey reads no hexadecimal numbers as scores and positions.
+        b"ZADD" | b"ZINCRBY" | b"ZUNION" | b"ZINTER" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"GEOADD"
+            if args.iter().any(|arg| arg.starts_with(b"0x")) =>
+        {
+            true
+        }
+        // Positions of other sorted sets are often the same; which of equally distant members comes first is open.
+        _ if name.starts_with(b"GEO") => {
+            let key = args.get(if name == b"GEOSEARCHSTORE" { 2 } else { 1 });
+            key.is_some_and(|key| !key.starts_with(b"geo") && !key.starts_with(b"h"))
+        }
         // Redis 8.0 and Valkey 8.1 never answer the second failure of a connection.
         b"AUTH" => args.len() == 3 && args[1] != b"default",
         _ => false,

@@ -150,9 +150,17 @@ impl Cell {
         Cell { bits: spread(latitude) | spread(longitude) << 1, step }
     }
 
-    /// The cell that a score stands for.
+    /// The cell that a score stands for. Scores that never were cells wrap round, as C's conversion to an unsigned
+    /// integer does on x86.
     pub(super) fn of_score(score: f64) -> Cell {
-        Cell { bits: score as i64 as u64, step: STEP_MAX }
+        const LIMIT: f64 = (1u64 << 63) as f64;
+        let bits = match score {
+            score if score < -LIMIT => 1 << 63,
+            score if score < LIMIT => score as i64 as u64,
+            score if score < 2.0 * LIMIT => score as u64,
+            _ => 0,
+        };
+        Cell { bits, step: STEP_MAX }
     }
 
     /// As a score.

@@ -73,20 +73,24 @@ pub const NEWER: &[(&str, &[Row])] = &[
             (20, "GEOADD $geo $lon $lat $member {$lon $lat $member}*", Equal),
             (
                 20,
-                "GEOSEARCH $geo BYPOLYGON 3 $lon $lat $lon $lat $lon $lat {ASC|DESC|COUNT $n|WITHDIST|WITHHASH}*",
+                "GEOSEARCH $geo BYPOLYGON 3 $corner $corner $corner $corner $corner $corner {ASC|DESC|COUNT $n|WITHDIST|WITHHASH}*",
                 Equal,
             ),
             (
                 10,
-                "GEOSEARCH $geo BYPOLYGON 4 $lon $lat $lon $lat $lon $lat $lon $lat {ASC|DESC|WITHDIST}*",
+                "GEOSEARCH $geo BYPOLYGON 4 $corner $corner $corner $corner $corner $corner $corner $corner {ASC|DESC|WITHDIST}*",
                 Equal,
             ),
             (
                 5,
-                "GEOSEARCH $geo BYPOLYGON {2|4|x|-1|3} $lon $lat $lon $lat $lon $lat {FROMLONLAT 1 1|BYRADIUS 1 m}*",
+                "GEOSEARCH $geo BYPOLYGON {2|4|x|-1|3} $corner $corner $corner $corner $corner $corner {FROMLONLAT 1 1|BYRADIUS 1 m}*",
                 Equal,
             ),
-            (5, "GEOSEARCHSTORE $k $geo BYPOLYGON 3 $lon $lat $lon $lat $lon $lat {ASC|DESC}*", Equal),
+            (
+                5,
+                "GEOSEARCHSTORE $k $geo BYPOLYGON 3 $corner $corner $corner $corner $corner $corner {ASC|DESC}*",
+                Equal,
+            ),
         ],
     ),
 ];
