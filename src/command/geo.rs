@@ -80,13 +80,13 @@ pub static COMMANDS: &[Command] = &[
             "Returns the members within a radius of a member.") },
     Command { name: "geosearch", arity: -7, flags: READONLY, keys: READ_ONE, run: search::geosearch, subcommands: &[],
         doc: doc("6.2.0", SEARCH,
-            "key [FROMMEMBER member | FROMLONLAT longitude latitude] <BYRADIUS radius <M | KM | FT | MI> | \
+            "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | \
              BYBOX width height <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude [longitude latitude ...]> \
              [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
             "Returns the members in a circle, a box or a polygon.") },
     Command { name: "geosearchstore", arity: -8, flags: WRITE | DENYOOM, keys: STORE_ONE, run: search::geosearchstore, subcommands: &[],
         doc: doc("6.2.0", SEARCH,
-            "destination source [FROMMEMBER member | FROMLONLAT longitude latitude] <BYRADIUS radius <M | KM | FT | MI> | \
+            "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | \
              BYBOX width height <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude [longitude latitude ...]> \
              [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
             "Stores the members in a circle, a box or a polygon.") },
@@ -146,7 +146,7 @@ fn geoadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         };
         *place = true;
     }
-    if options.left() == 0 || options.left() % 3 != 0 || (found.nx && found.xx) {
+    if options.left() == 0 || !options.left().is_multiple_of(3) || (found.nx && found.xx) {
         return Err(Error::SYNTAX);
     }
     let places = (options.position()..args.len()).step_by(3);

@@ -28,7 +28,9 @@ fn known_positions() {
     reply_distance(&mut reply, palermo.distance(catania));
     reply_distance(&mut reply, 0.0);
     reply_distance(&mut reply, 0.012_36);
-    assert_eq!(reply.out.bytes, b"$11\r\n166274.1516\r\n$6\r\n0.0000\r\n$6\r\n0.0124\r\n");
+    let mut slices = [std::io::IoSlice::new(&[]); 4];
+    assert_eq!(reply.out.slices(usize::MAX, &mut slices), 1);
+    assert_eq!(&*slices[0], b"$11\r\n166274.1516\r\n$6\r\n0.0000\r\n$6\r\n0.0124\r\n");
 }
 
 #[test]
