@@ -89,7 +89,7 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 /// Beyond these bounds Redis refuses a count or rank that may be negative, so that its sign can be turned.
-const BEYOND_SIGN: Error =
+pub const BEYOND_SIGN: Error =
     Error::of("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
 /// Replies an element.
@@ -102,8 +102,9 @@ pub fn reply_item(reply: &mut Reply, item: Item<'_>) {
     }
 }
 
+/// Up to where lists and their nodes stay small.
 #[inline]
-fn limits(ctx: &Ctx<'_>) -> Limits {
+pub fn limits(ctx: &Ctx<'_>) -> Limits {
     Limits {
         fill: ctx.state.settings.list_max_listpack_size,
         // Larger thresholds than fit are larger than any run, hence without effect.

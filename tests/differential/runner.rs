@@ -255,12 +255,14 @@ impl Runner {
 fn iterate(client: &mut Client, args: &[Vec<u8>]) -> Value {
     let mut found = BTreeSet::new();
     let mut args = args.to_vec();
+    // Behind the key, for those who walk over the elements of one.
+    let at = if args[0] == b"SCAN" { 1 } else { 2 };
     for _ in 0..10_000 {
         let reply = client.cmd(&args);
         let Value::Array(parts) = &reply else { return reply };
         found.extend(parts[1].items().iter().cloned());
-        args[1] = parts[0].bytes().to_vec();
-        if args[1] == b"0" {
+        args[at] = parts[0].bytes().to_vec();
+        if args[at] == b"0" {
             return Value::Array(found.into_iter().collect());
         }
     }

@@ -90,7 +90,9 @@ fn a_table_of_nothing_but_numbers_can_become_integers() {
     pack.make_ints(&limits());
     assert_eq!(pack.encoding(), "intset");
     let mut many = Set::new_table(&limits().hasher, 0);
-    (0..513).for_each(|number: i32| drop(many.insert(number.to_string().as_bytes(), &limits())));
+    for number in 0..513 {
+        many.insert(number.to_string().as_bytes(), &limits());
+    }
     many.make_ints(&limits());
     assert_eq!(many.encoding(), "hashtable");
 }
@@ -143,7 +145,9 @@ fn a_set_is_what_a_set_of_texts_is() {
         let mut scanned = BTreeSet::new();
         let mut cursor = 0;
         loop {
-            cursor = set.scan(cursor, |item| drop(scanned.insert(item.to_vec())));
+            cursor = set.scan(cursor, |item| {
+                scanned.insert(item.to_vec());
+            });
             if cursor == 0 {
                 break;
             }
@@ -176,8 +180,12 @@ fn blocks_are_counted_and_a_table_goes_in_slices() {
     for number in 0..3000 {
         set.insert(format!("a somewhat longer member {number}").as_bytes(), &limits());
     }
-    (0..1000).for_each(|number| drop(set.remove(format!("a somewhat longer member {number}").as_bytes())));
-    (0..100).for_each(|_| drop(set.pop_random(&mut Random::seeded(1), |_| ())));
+    for number in 0..1000 {
+        set.remove(format!("a somewhat longer member {number}").as_bytes());
+    }
+    for seed in 0..100 {
+        set.pop_random(&mut Random::seeded(seed), |_| ());
+    }
     let View::Big(members) = set.0.view() else { panic!("a table") };
     assert_eq!(members.blocks, members.table.iter().map(Member::memory).sum::<usize>());
     assert_eq!(members.blocks, set.clone().memory() - size_of::<Members>() - set_buckets(&set.clone()));

@@ -21,7 +21,6 @@ pub(super) fn write<W: Write>(commands: &mut Commands<'_, W>, key: &[u8], zset: 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::base::date::UnixMs;
     use crate::config::Settings;
     use crate::data::digest::Digest;
