@@ -167,6 +167,19 @@ impl Zset {
         }
     }
 
+    /// The same members as a pack, if they are few and short enough.
+    pub fn compact(self, limits: &Limits) -> Zset {
+        if self.0.is_pack() || !limits.fit(self.len(), 0) {
+            return self;
+        }
+        let longest = self.iter().map(|(item, _)| item.len_bytes()).max().unwrap_or(0);
+        if !limits.fit(self.len(), longest) {
+            return self;
+        }
+        let members: Vec<_> = self.iter().map(|(item, score)| (score, item.to_vec())).collect();
+        Zset(Small::pack(small::gather(&members)))
+    }
+
     /// Removes a member. Returns its score if it was there.
     pub fn remove(&mut self, text: &[u8]) -> Option<f64> {
         match self.0.view_mut() {

@@ -12,6 +12,12 @@ pub const BIG: usize = 32 * 1024;
 pub(super) const BIG_START: usize = 64 * 1024;
 const BIG_FOURFOLD_MAX: usize = 1024 * 1024;
 
+/// How much memory to have when so many bytes have arrived.
+fn grown(arrived: usize) -> usize {
+    let growth = if arrived < BIG_FOURFOLD_MAX { 4 } else { 2 };
+    (arrived * growth).max(BIG_START)
+}
+
 /// A big argument on its way into its own buffer.
 #[derive(Debug)]
 pub(super) struct Direct {
@@ -24,17 +30,11 @@ pub(super) struct Direct {
 
 impl Direct {
     /// An argument of `len` bytes, the first of which, but not all, are here.
-    pub(super) fn new(len: usize, mut bytes: &[u8]) -> Direct {
+    pub(super) fn new(len: usize, bytes: &[u8]) -> Direct {
         debug_assert!(bytes.len() < len);
-        let mut direct = Direct { buffer: Vec::new(), filled: 0, len };
-        while !bytes.is_empty() {
-            let room = direct.room();
-            let count = room.len().min(bytes.len());
-            room[..count].copy_from_slice(&bytes[..count]);
-            direct.filled += count;
-            bytes = &bytes[count..];
-        }
-        direct
+        let mut buffer = Vec::with_capacity(grown(bytes.len()).min(len));
+        buffer.extend_from_slice(bytes);
+        Direct { buffer, filled: bytes.len(), len }
     }
 
     /// How many bytes have arrived.
@@ -57,10 +57,8 @@ impl Direct {
     /// Where the next bytes go: never empty, and never beyond the argument.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.filled == self.buffer.len() {
-            let growth = if self.filled < BIG_FOURFOLD_MAX { 4 } else { 2 };
             if self.filled == self.buffer.capacity() {
-                let capacity = (self.filled * growth).max(BIG_START).min(self.len);
-                self.buffer.reserve_exact(capacity - self.filled);
+                self.buffer.reserve_exact(grown(self.filled).min(self.len) - self.filled);
             }
             let end = self.buffer.capacity().min(self.len).min(self.filled + ROOM_MAX);
             self.buffer.resize(end, 0);

@@ -246,6 +246,17 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
             integer(2).is_some_and(|count| (-i64::MAX / 2..-10_000).contains(&count))
                 || args.len() == 3 && integer(2).is_some_and(|count| (-i64::MAX..-10_000).contains(&count))
         }
+        // Valkey reads no hexadecimal numbers as scores and positions.
+        b"ZADD" | b"ZINCRBY" | b"ZUNION" | b"ZINTER" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"GEOADD"
+            if args.iter().any(|arg| arg.starts_with(b"0x")) =>
+        {
+            true
+        }
+        // Positions of other sorted sets are often the same; which of equally distant members comes first is open.
+        _ if name.starts_with(b"GEO") => {
+            let key = args.get(if name == b"GEOSEARCHSTORE" { 2 } else { 1 });
+            key.is_some_and(|key| !key.starts_with(b"geo") && !key.starts_with(b"h"))
+        }
         // Redis 8.0 and Valkey 8.1 never answer the second failure of a connection.
         b"AUTH" => args.len() == 3 && args[1] != b"default",
         _ => false,
@@ -257,6 +268,10 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
 /// scores would stay and be met again and again.
 pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     let scored = |name: &[u8]| name.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'));
+    let coordinates = |name: &[u8]| {
+        let upper = name.to_ascii_uppercase();
+        upper.starts_with(b"GEO") && args.iter().any(|arg| arg.eq_ignore_ascii_case(b"storedist"))
+    };
     let alike = |arg: &[u8]| {
         let text = String::from_utf8_lossy(arg.strip_prefix(b"(").unwrap_or(arg)).into_owned();
         let odd = text.starts_with([' ', '\0']) || text.contains("0x");
@@ -267,7 +282,9 @@ pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     // So many draws with repetitions that no reply would hold them.
     let endless =
         |arg: &Vec<u8>| String::from_utf8_lossy(arg).parse::<i64>().is_ok_and(|count| count < -100_000);
-    (scored(&args[0]) && !args[1..].iter().all(|arg| alike(arg))) || (draws && args.iter().any(endless))
+    coordinates(&args[0])
+        || (scored(&args[0]) && !args[1..].iter().all(|arg| alike(arg)))
+        || (draws && args.iter().any(endless))
 }
 
 /// Do the replies to `args` count as equal?

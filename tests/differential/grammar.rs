@@ -20,6 +20,7 @@ pub struct Made {
 const HASH_KEYS: &[&[u8]] = &[b"h0", b"h1", b"h2", b"h3"];
 const SET_KEYS: &[&[u8]] = &[b"set0", b"set1", b"set2", b"set3"];
 const ZSET_KEYS: &[&[u8]] = &[b"z0", b"z1", b"z2", b"z3"];
+const GEO_KEYS: &[&[u8]] = &[b"geo0", b"geo1"];
 const STREAM_KEYS: &[&[u8]] = &[b"x0", b"x1", b"x2"];
 const HLL_KEYS: &[&[u8]] = &[b"hll0", b"hll1", b"hll2", b"hll3"];
 const STRING_KEYS: &[&[u8]] = &[b"s0", b"s1", b"s2", b"s3", b"s4", b"s5", b"s6", b"a key with spaces"];
@@ -281,6 +282,26 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$z" => return key(ZSET_KEYS, random),
         "$x" => return key(STREAM_KEYS, random),
         "$hll" => return key(HLL_KEYS, random),
+        "$geo" => return key(GEO_KEYS, random),
+        // All members have one score: where scores differ, ranges of texts depend on how a skip list has grown.
+        "$lex" => return random.pick(&["lex0", "lex1"]).as_bytes().to_vec(),
+        // Mostly near each other, sometimes anywhere.
+        "$lon" if random.chance(80) => {
+            return (random.range(-20_000, 20_000) as f64 / 1e4).to_string().into_bytes();
+        }
+        "$lon" => return (random.range(-18_000_000, 18_000_000) as f64 / 1e5).to_string().into_bytes(),
+        "$lat" if random.chance(80) => {
+            return (random.range(-20_000, 20_000) as f64 / 1e4).to_string().into_bytes();
+        }
+        "$lat" => return (random.range(-8_500_000, 8_500_000) as f64 / 1e5).to_string().into_bytes(),
+        // Corners of polygons: where the middle of one comes near a pole, Valkey finds nothing.
+        "$corner" => return (random.range(-300_000, 300_000) as f64 / 1e5).to_string().into_bytes(),
+        "$radius" => {
+            return random
+                .pick(&["0", "1", "10.5", "100", "200", "1000", "5000", "10000", "30000", "-1", "x"])
+                .as_bytes()
+                .to_vec();
+        }
         "$field" => {
             return random.pick(&["f1", "f2", "f3", "f4", "f5", "7", "-1", "a b", ""]).as_bytes().to_vec();
         }
