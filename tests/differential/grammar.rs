@@ -322,7 +322,7 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
 }
 
 fn any_keys(random: &mut Random) -> &'static [&'static [u8]] {
-    let kinds = [STRING_KEYS, LIST_KEYS, MIXED_KEYS, HASH_KEYS, SET_KEYS, ZSET_KEYS, STREAM_KEYS, HLL_KEYS];
+    let kinds = [STRING_KEYS, LIST_KEYS, MIXED_KEYS, HASH_KEYS, SET_KEYS, ZSET_KEYS, STREAM_KEYS];
     kinds[random.below(kinds.len())]
 }
 
