@@ -28,6 +28,8 @@ use crate::data::table::Hasher;
 
 /// Buckets of a table from which on it is freed in slices.
 const HEAVY_FIELDS: usize = 512;
+/// Fields up to which a new hash is compared pair by pair for fields that are there twice.
+const FEW: usize = 16;
 /// No pack becomes bigger, whatever the limits are.
 const PACK_MAX: usize = 1 << 30;
 /// The last deadline that a field can have, as in Redis: 46 bits of milliseconds.
@@ -124,6 +126,29 @@ impl Hash {
     pub fn from_pack(pack: Pack) -> Hash {
         debug_assert!(pack.count().is_multiple_of(2));
         Hash { body: Small::pack(pack) }
+    }
+
+    /// A hash of fields and values in turns, made at one stroke: if they are few, fit into a pack, and no field is there
+    /// twice.
+    pub fn of_few<'a>(
+        texts: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+        limits: &Limits,
+    ) -> Option<Hash> {
+        let count = texts.len() / 2;
+        let fits = count <= FEW.min(limits.entries) && texts.clone().all(|text| text.len() <= limits.value);
+        let fields = texts.clone().step_by(2);
+        let mut later = fields.clone();
+        let twice = |field| {
+            later.next();
+            later.clone().any(|other| other == field)
+        };
+        if !fits || fields.clone().any(twice) {
+            return None;
+        }
+        // Four bytes each are enough for what is around most texts.
+        let mut body = Vec::with_capacity(texts.clone().map(|text| text.len() + 4).sum());
+        texts.for_each(|text| Encoded::new(text).append_to(&mut body));
+        Some(Hash::from_pack(Pack::from_body(&body, count * 2)))
     }
 
     /// The pack of fields and values in turns, if the hash is one.
