@@ -98,6 +98,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
             "ttl",
         ],
     ),
+    (VARIES, &["xadd", "xautoclaim", "xclaim", "xinfo|consumers", "xpending", "xtrim"]),
     (&["request_policy:all_nodes", "response_policy:agg_sum"], &["latency|reset"]),
     (&["request_policy:all_shards", "nondeterministic_output_order"], &["keys"]),
     (&["request_policy:all_shards", "response_policy:agg_sum"], &["dbsize"]),
