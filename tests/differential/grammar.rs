@@ -266,6 +266,8 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$x" => return key(STREAM_KEYS, random),
         "$xid" => return new_id(random),
         "$xold" => return old_id(random),
+        "$xopen" => return [&b"("[..], &old_id(random)].concat(),
+        "$last" => return b"$".to_vec(),
         "$xlen" => *random.pick(&[0, 1, 5, 20, 99, 100, 101, 150, 250]),
         "$g" => return random.pick(&["g1", "g1", "g2", "g2", "nog"]).as_bytes().to_vec(),
         "$c" => return random.pick(&["c1", "c2", "c3"]).as_bytes().to_vec(),

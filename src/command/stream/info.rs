@@ -44,18 +44,23 @@ fn progress(reply: &mut Reply, entries: &Entries, group: &Group) {
     }
 }
 
-pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut shown = None;
+/// How many entries of each kind are to be shown; `None` = no `FULL`.
+fn shown(args: Args<'_>) -> Result<Option<u64>, Error> {
     let mut options = Options::new(args, 3);
-    if options.more() {
-        let complete = matches!(options.left(), 1 | 3) && options.word("FULL");
-        if !complete || (options.more() && !options.word("COUNT")) {
-            return Err(bad_subcommand(args, "XINFO"));
-        }
-        let count = if options.more() { options.integer()? } else { SHOWN_DEFAULT as i64 };
-        shown = Some(u64::try_from(count).unwrap_or(SHOWN_DEFAULT));
+    if !options.more() {
+        return Ok(None);
     }
+    let complete = matches!(options.left(), 1 | 3) && options.word("FULL");
+    if !complete || (options.more() && !options.word("COUNT")) {
+        return Err(bad_subcommand(args, "XINFO"));
+    }
+    let count = if options.more() { options.integer()? } else { SHOWN_DEFAULT as i64 };
+    Ok(Some(u64::try_from(count).unwrap_or(SHOWN_DEFAULT)))
+}
+
+pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (reply, stream) = find(ctx, args)?;
+    let shown = shown(args)?;
     let entries = &stream.entries;
     reply.map(if shown.is_some() { 9 } else { 10 });
     number(reply, "length", entries.len());
@@ -109,7 +114,7 @@ fn full_group(reply: &mut Reply, entries: &Entries, name: &[u8], group: &Group, 
     label(reply, "consumers");
     reply.array(group.consumers_len());
     for consumer in group.consumers() {
-        reply.map(6);
+        reply.map(5);
         label(reply, "name");
         reply.bulk(consumer.name());
         label(reply, "seen-time");

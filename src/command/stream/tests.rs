@@ -433,7 +433,7 @@ fn lag() {
         ("XREADGROUP GROUP g c STREAMS x >", ":5|:0|"),
         ("XADD x 6-0 d f", ":5|:1|"),
         ("XTRIM x MAXLEN 0", ":5|:0|"),
-        ("XADD x 7-0 d a;XADD x 8-0 d a;XADD x 9-0 d a;XDEL x 8-0", ":5|:2|"),
+        ("XADD x 7-0 d a;XADD x 8-0 d a;XADD x 9-0 d a;XDEL x 8-0", ":5|$-1|"),
     ] {
         lines.split(';').for_each(|line| drop(client.say(line)));
         assert_eq!(figures(&mut client), expected, "{lines}");
