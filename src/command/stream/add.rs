@@ -20,6 +20,7 @@ const NODES_TRIMMED_MAX: u64 = 100;
 const TRIMMED_DEFAULT: u64 = 10_000;
 const TRIMMED_MAX: u64 = 1_000_000;
 
+const LIMIT_ALONE: Error = Error::of("ERR syntax error, LIMIT cannot be used without the special ~ option");
 const EXHAUSTED: Error =
     Error::of("ERR The stream has exhausted the last possible ID, unable to add more items");
 const NOT_ABOVE: Error =
@@ -102,15 +103,16 @@ impl Request {
             if !adding {
                 return Err(Error::of("ERR syntax error, XTRIM must be called with a trimming strategy"));
             }
+            if self.limit.is_some() && !in_replay(ctx) {
+                return Err(LIMIT_ALONE);
+            }
             return Ok(None);
         };
         let nodes = ctx.state.settings.stream_node_max_entries.saturating_mul(NODES_TRIMMED_MAX);
         let limit = match self.limit {
             // A log of Redis has `LIMIT` where it was approximate once.
             _ if in_replay(ctx) => 0,
-            Some(_) if !self.approximate => {
-                return Err(Error::of("ERR syntax error, LIMIT cannot be used without the special ~ option"));
-            }
+            Some(_) if !self.approximate => return Err(LIMIT_ALONE),
             Some(limit) => limit,
             None if !self.approximate => 0,
             None if nodes == 0 => TRIMMED_DEFAULT,
