@@ -6,7 +6,7 @@
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
-use crate::command::stream::delete::{drop_references, log_deleted};
+use crate::command::stream::delete::{drop_references, log_deleted, references};
 use crate::command::stream::parse::{NewId, in_replay, limits, new_id, strict_id, write_stream};
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
@@ -120,13 +120,6 @@ impl Request {
         };
         Ok(Some(Trim { measure, approximate: self.approximate, limit }))
     }
-}
-
-/// The option that says what becomes of references.
-pub(super) fn references(options: &mut Options<'_>) -> Option<References> {
-    let words =
-        [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Acknowledged)];
-    words.into_iter().find(|(word, _)| options.word(word)).map(|(_, references)| references)
 }
 
 /// The ID of a new entry.
