@@ -55,6 +55,8 @@ pub mod flag {
     pub const MAY_REPLICATE: u32 = 1 << 18;
     /// Dangerous category although the flags do not say so.
     pub const DANGEROUS: u32 = 1 << 19;
+    /// Of the nodes of a cluster among each other.
+    pub const ASKING: u32 = 1 << 20;
     /// Changes keys although `COMMAND INFO` does not say so: `DEBUG`, one row for reading and writing.
     pub const INTERNAL_WRITE: u32 = 1 << 31;
 
@@ -71,6 +73,7 @@ pub mod flag {
         (STALE, "stale"),
         (SKIP_MONITOR, "skip_monitor"),
         (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
         (MAY_REPLICATE, "may_replicate"),

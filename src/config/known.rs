@@ -15,7 +15,8 @@ pub struct Known {
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "it is a single server, not part of a cluster";
 const TLS: &str = "there is no TLS";
-const RDB: &str = "there are no RDB snapshots yet";
+const RDB_VERSIONS: &str = "the versions of Redis and of Valkey are read alike";
+const SANITIZING: &str = "every length and element of a dump is always checked";
 const ACL: &str = "there are no users beside the default one";
 const THREADS: &str = "one thread serves everything";
 const ALLOCATOR: &str = "the allocator has no such knob";
@@ -36,7 +37,7 @@ const TITLE: &str = "the title of the process is left as it was started";
 const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that name anyway";
 const TRACKING: &str = "there is no client-side caching yet";
 const FREEING: &str = "whatever is big is freed in slices, whoever removed it";
-const SYNCING: &str = "a rewrite is always synced as it goes";
+const SYNCING: &str = "a file that a child writes is always synced as it goes";
 const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
 const TICK: &str = "the tick comes every 100 ms";
 
@@ -157,14 +158,11 @@ known! {
         "tls-session-cache-timeout", small(0), "300";
         "tls-session-caching", Kind::Bool, "yes";
     }
-    RDB {
-        "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
-        "rdb-save-incremental-fsync", Kind::Bool, "yes";
+    RDB_VERSIONS {
         "rdb-version-check", Kind::Choice(&["strict", "relaxed"]), "strict";
-        "rdbchecksum", Kind::Bool, "yes", Fixed;
-        "rdbcompression", Kind::Bool, "yes";
+    }
+    SANITIZING {
         "sanitize-dump-payload", Kind::Choice(SANITIZE), "no";
-        "stop-writes-on-bgsave-error", Kind::Bool, "yes";
     }
     ACL {
         "acl-pubsub-default", Kind::Choice(&["allchannels", "resetchannels"]), "resetchannels";
@@ -224,6 +222,7 @@ known! {
         "aof-disable-auto-gc", Kind::Bool, "no", Hidden;
         "debug-context", Kind::Text, "", Hidden;
         "enable-debug-assert", Kind::Bool, "no", Hidden, Fixed;
+        "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
         "key-load-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
         "loading-process-events-interval-bytes", int(1024, i32::MAX as i64), "2097152", Hidden;
     }
@@ -256,6 +255,7 @@ known! {
     }
     SYNCING {
         "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
+        "rdb-save-incremental-fsync", Kind::Bool, "yes";
     }
     COMPRESSION {
         "list-compress-depth", small(0), "0";

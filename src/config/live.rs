@@ -64,26 +64,12 @@ pub struct Caution {
 }
 
 /// The cautions, given once after a load in which the directive was set, and at each `CONFIG SET`.
-pub static CAUTIONS: &[Caution] = &[
-    Caution {
-        name: "aof-use-rdb-preamble",
-        applies: |settings| settings.aof_use_rdb_preamble,
-        refused: false,
-        reason: "rewrites write the base of the log as commands, which every server reads",
-    },
-    Caution {
-        name: "save",
-        applies: |settings| !settings.save.is_empty(),
-        refused: false,
-        reason: "there are no RDB snapshots yet; the append-only file keeps the data",
-    },
-    Caution {
-        name: "notify-keyspace-events",
-        applies: |settings| settings.notify_keyspace_events != Events::default(),
-        refused: true,
-        reason: "there is no publish/subscribe yet",
-    },
-];
+pub static CAUTIONS: &[Caution] = &[Caution {
+    name: "notify-keyspace-events",
+    applies: |settings| settings.notify_keyspace_events != Events::default(),
+    refused: true,
+    reason: "there is no publish/subscribe yet",
+}];
 
 macro_rules! live {
     ($(
@@ -227,12 +213,20 @@ live! {
     aof_load_truncated: bool = "aof-load-truncated", Kind::Bool, "yes";
     /// Whether the dates of writes are noted.
     aof_timestamp_enabled: bool = "aof-timestamp-enabled", Kind::Bool, "no";
-    /// Whether a rewritten base is a snapshot. Ours are commands.
+    /// Whether a rewritten base is an RDB file rather than commands.
     aof_use_rdb_preamble: bool = "aof-use-rdb-preamble", Kind::Bool, "no";
+
+    // Snapshots.
     /// When snapshots are due; empty for never.
     save: Vec<SavePoint> = "save", Kind::Save, "3600 1 300 100 60 10000", Written;
-    /// The file of the snapshot, which a start beside it says is not loaded.
+    /// The file of the snapshot.
     dbfilename: String = "dbfilename", Kind::DumpName, "dump.rdb", Protected;
+    /// Whether strings in it are compressed.
+    rdbcompression: bool = "rdbcompression", Kind::Bool, "yes";
+    /// Whether it ends in a checksum, and whether that must fit.
+    rdbchecksum: bool = "rdbchecksum", Kind::Bool, "yes", Fixed;
+    /// Whether writes are refused after a snapshot that failed, if there are save points.
+    stop_writes_on_bgsave_error: bool = "stop-writes-on-bgsave-error", Kind::Bool, "yes";
 
     // Lists.
     /// The size of a node of a list: entries, or classes of bytes if negative.

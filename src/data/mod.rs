@@ -14,3 +14,4 @@ pub mod expiry;
 pub mod entry;
 pub mod keyspace;
 pub mod digest;
+pub mod rdb;

@@ -5,6 +5,7 @@ pub mod core;
 pub mod evict;
 pub mod dispatch;
 pub mod replay;
+pub mod load;
 pub mod tick;
 pub mod snapshot;
 

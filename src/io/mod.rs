@@ -7,6 +7,8 @@ pub mod logger;
 pub mod crash;
 pub mod listen;
 pub mod client;
+pub mod window;
+pub mod rdb;
 pub mod aof;
 pub mod host;
 pub mod load;

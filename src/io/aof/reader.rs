@@ -37,13 +37,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::io::window::{CHUNK_BYTES, Window};
 use crate::resp::args::Span;
 
 use super::batch::{self, MARK};
 use super::damage::{self, Later};
 use super::manifest::{Manifest, Place};
 use super::record::{self, Parsed, Request};
-use super::window::{CHUNK_BYTES, Window};
 
 /// Redis reads lines that begin in `#` up to this length, with the line end.
 const ANNOTATION_BYTES_MAX: usize = 127;
