@@ -222,7 +222,6 @@ known! {
         "aof-disable-auto-gc", Kind::Bool, "no", Hidden;
         "debug-context", Kind::Text, "", Hidden;
         "enable-debug-assert", Kind::Bool, "no", Hidden, Fixed;
-        "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
         "key-load-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
         "loading-process-events-interval-bytes", int(1024, i32::MAX as i64), "2097152", Hidden;
     }

@@ -227,6 +227,8 @@ live! {
     rdbchecksum: bool = "rdbchecksum", Kind::Bool, "yes", Fixed;
     /// Whether writes are refused after a snapshot that failed, if there are save points.
     stop_writes_on_bgsave_error: bool = "stop-writes-on-bgsave-error", Kind::Bool, "yes";
+    /// Microseconds that a child rests after each key, for those who test what happens meanwhile; negative for none.
+    rdb_key_save_delay: i32 = "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
 
     // Lists.
     /// The size of a node of a list: entries, or classes of bytes if negative.

@@ -118,6 +118,13 @@ pub struct Limits {
     pub list: list::Limits,
 }
 
+/// Those of a server that nobody has configured.
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { list: list::Limits::of(-2) }
+    }
+}
+
 /// A length, or what stands in the place of one.
 enum Length {
     Plain(u64),

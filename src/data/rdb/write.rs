@@ -22,12 +22,15 @@ pub(super) const INTEGER_16: u8 = 0xc1;
 pub(super) const INTEGER_32: u8 = 0xc2;
 pub(super) const LZF: u8 = 0xc3;
 
+/// To whom bytes are handed on.
+pub type Drain<'d> = &'d mut dyn FnMut(&[u8]);
+
 /// Gathers what is written and, if it was told to whom, hands it on in pieces.
 pub struct Encoder<'d> {
     bytes: Vec<u8>,
     compress: bool,
     compressor: Compressor,
-    drain: Option<&'d mut dyn FnMut(&[u8])>,
+    drain: Option<Drain<'d>>,
 }
 
 impl<'d> Encoder<'d> {
@@ -37,7 +40,7 @@ impl<'d> Encoder<'d> {
     }
 
     /// Hands on what was gathered, whenever that is much, so that no collection need fit into memory a second time.
-    pub fn draining(compress: bool, drain: &'d mut dyn FnMut(&[u8])) -> Encoder<'d> {
+    pub fn draining(compress: bool, drain: Drain<'d>) -> Encoder<'d> {
         Encoder { bytes: Vec::new(), compress, compressor: Compressor::default(), drain: Some(drain) }
     }
 
