@@ -65,6 +65,7 @@ fn commands_newer_than_the_reference_get_the_replies_of_the_newest_peers() {
         let rows: Vec<Row> = newer.iter().chain(rows::FOUNDATION).copied().collect();
         for protocol in [2, 3] {
             let mut runner = Runner::new(&ours, &theirs, protocol, first);
+            runner.newer = true;
             runner.run(&rows, env_number("KVICK_DIFF_COMMANDS", 20_000) as usize / 4);
             // Where a string goes from one allocation to two is each server's own business.
             runner.compare_contents(false);

@@ -4,6 +4,7 @@ pub mod date;
 pub mod random;
 pub mod number;
 pub mod float;
+pub mod double;
 pub mod glob;
 pub mod quote;
 pub mod memory;

@@ -242,6 +242,20 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     }
 }
 
+/// Reads an end of a range of scores: decimal or infinite, all of the text up to a zero byte, and nothing at all for
+/// zero. Other than in [`parse_f64`], what is too big is infinite, what is too small is zero.
+pub fn parse_bound(text: &[u8]) -> Option<f64> {
+    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
+    match float_text(text) {
+        None => text.is_empty().then_some(0.0),
+        Some(FloatText::Infinite { negative }) => {
+            Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
+        Some(FloatText::Decimal { text, .. }) => text.parse().ok(),
+        Some(FloatText::Hex { .. }) => None,
+    }
+}
+
 fn parse_any_f64(text: &[u8]) -> Option<f64> {
     let (value, zero) = match float_text(text)? {
         FloatText::Infinite { negative: true } => return Some(f64::NEG_INFINITY),
@@ -255,7 +269,7 @@ fn parse_any_f64(text: &[u8]) -> Option<f64> {
     in_range.then_some(value)
 }
 
-/// Appends a double as Redis 7.0 prints scores: C's `%.17g`, that is 17 digits, less noughts at the end, with
+/// Appends a double as `ZSCAN` prints the scores of long sorted sets: C's `%.17g`, that is 17 digits, less noughts at the end, with
 /// an exponent where it is below -4 or above 16. Infinities are `inf` and `-inf`.
 #[inline]
 pub fn push_f64(out: &mut Vec<u8>, value: f64) {

@@ -89,7 +89,7 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 /// Beyond these bounds Redis refuses a count or rank that may be negative, so that its sign can be turned.
-const BEYOND_SIGN: Error =
+pub const BEYOND_SIGN: Error =
     Error::of("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 
 /// Replies an element.

@@ -1,10 +1,12 @@
 //! Floor 5: the commands, one row and one function each. Holds neither socket nor file.
 //!
 //! A family's file has its rows on top and its functions below; `table.rs` gathers the rows into `registry.rs`. `spec.rs` says what
-//! a row, an effect and an error are; `options.rs` is the cursor with which functions read their options.
+//! a row, an effect and an error are; `options.rs` is the cursor with which functions read their options;
+//! `cursor.rs` is what walks over keys and elements share.
 
 pub mod spec;
 pub mod options;
+pub mod cursor;
 pub mod registry;
 pub mod condition;
 pub mod string;

@@ -1,19 +1,13 @@
 //! Which keys there are: all, by pattern, step by step, one at random, how many.
 
 use crate::base::glob;
-use crate::base::number::parse_i64;
+use crate::command::cursor::{BUCKETS_PER_ELEMENT, COUNT_DEFAULT, count, cursor, pattern};
 use crate::command::options::Options;
 use crate::command::spec::flag::{DANGEROUS, FAST, READONLY, WHOLE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
 use crate::data::entry::{Entry, Kind};
 use crate::resp::request::Args;
-
-/// Elements that one step of `SCAN` looks at unless it is told otherwise.
-const COUNT_DEFAULT: u64 = 10;
-/// Buckets that a step of `SCAN` visits at most, for each element that was asked for.
-const BUCKETS_PER_ELEMENT: u64 = 10;
-
-const INVALID_CURSOR: Error = Error::of("ERR invalid cursor");
+use crate::state::log::push_bulk;
 
 const fn doc(
     since: &'static str,
@@ -53,12 +47,6 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-/// A pattern, or nothing if it is the one that stands for every name. The pattern alone would not match the
-/// empty name.
-fn pattern(text: &[u8]) -> Option<&[u8]> {
-    (text != b"*").then_some(text)
-}
-
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let pattern = pattern(args.get(1));
     if let Some(name) = pattern.filter(|pattern| glob::literal(pattern)) {
@@ -87,8 +75,8 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 struct ScanOptions<'a> {
     pattern: Option<&'a [u8]>,
     count: u64,
-    /// The type that is wanted; `Some(None)` is one that exists but not here.
-    kind: Option<Option<Kind>>,
+    /// The type that is wanted.
+    kind: Option<Kind>,
 }
 
 impl<'a> ScanOptions<'a> {
@@ -97,8 +85,7 @@ impl<'a> ScanOptions<'a> {
         let mut options = Options::new(args, 2);
         while options.more() {
             if options.word_with_value("COUNT") {
-                let count = options.integer()?;
-                found.count = u64::try_from(count).ok().filter(|count| 0 < *count).ok_or(Error::SYNTAX)?;
+                found.count = count(&mut options)?;
             } else if options.word_with_value("MATCH") {
                 found.pattern = pattern(options.value()?);
             } else if options.word_with_value("TYPE") {
@@ -111,42 +98,15 @@ impl<'a> ScanOptions<'a> {
     }
 
     fn wants(&self, entry: &Entry) -> bool {
-        self.kind.is_none_or(|kind| kind == Some(entry.kind()))
+        self.kind.is_none_or(|kind| kind == entry.kind())
             && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
     }
 }
 
-/// The type of this name; nothing for types that Redis has and we do not have yet, of which no key can be.
-fn kind(name: &[u8]) -> Result<Option<Kind>, Error> {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    if let Some(kind) = [Kind::String, Kind::List].into_iter().find(|kind| is(kind.name())) {
-        return Ok(Some(kind));
-    }
-    if ["set", "zset", "hash", "stream"].into_iter().any(is) {
-        return Ok(None);
-    }
-    let name = repeated(name, usize::MAX);
-    Err(Error::text(format!("ERR unknown type name '{name}'")))
-}
-
-/// Reads a cursor. Redis leaves what is no proper integer to C's `strtoull`, hence leading blanks, zeros and signs,
-/// an end at a zero byte, and negative numbers counted down from 2^64 if they are no proper integer either.
-fn cursor(text: &[u8]) -> Result<u64, Error> {
-    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
-    if let Some(number) = parse_i64(text) {
-        return u64::try_from(number).map_err(|_| INVALID_CURSOR);
-    }
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text.split_first() {
-        Some((b'-', digits)) => (true, digits),
-        Some((b'+', digits)) => (false, digits),
-        _ => (false, text),
-    };
-    let number = Some(digits)
-        .filter(|digits| digits.iter().all(u8::is_ascii_digit))
-        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok())
-        .ok_or(INVALID_CURSOR)?;
-    Ok(if negative { number.wrapping_neg() } else { number })
+/// The type of this name.
+fn kind(name: &[u8]) -> Result<Kind, Error> {
+    let found = Kind::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name().as_bytes()));
+    found.ok_or_else(|| Error::text(format!("ERR unknown type name '{}'", repeated(name, usize::MAX))))
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -172,13 +132,4 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.array(found);
     ctx.reply.raw(&names);
     Ok(Effect::Unchanged)
-}
-
-fn push_bulk(out: &mut Vec<u8>, text: &[u8]) {
-    out.reserve(text.len() + 16);
-    out.push(b'$');
-    out.extend_from_slice(itoa::Buffer::new().format(text.len()).as_bytes());
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(text);
-    out.extend_from_slice(b"\r\n");
 }

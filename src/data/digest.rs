@@ -15,6 +15,7 @@ use std::fmt;
 
 use sha1_smol::Sha1;
 
+use crate::base::double::push_shortest;
 use crate::data::entry::{Entry, Kind};
 use crate::data::hash::Hash;
 use crate::data::keyspace::Keyspace;
@@ -91,11 +92,24 @@ impl Digest {
         }
     }
 
-    fn mix_set(&mut self, _set: &Set) {}
+    /// Members have no order, so they are added rather than mixed in.
+    fn mix_set(&mut self, set: &Set) {
+        set.iter().for_each(|member| member.with_bytes(|text| self.add(text)));
+    }
 
     fn mix_hash(&mut self, _hash: &Hash) {}
 
-    fn mix_zset(&mut self, _zset: &Zset) {}
+    fn mix_zset(&mut self, zset: &Zset) {
+        let mut score_text = Vec::new();
+        for (member, score) in zset.iter() {
+            score_text.clear();
+            push_shortest(&mut score_text, score);
+            let mut of_member = Digest::default();
+            member.with_bytes(|text| of_member.mix(text));
+            of_member.mix(&score_text);
+            self.0.iter_mut().zip(of_member.0).for_each(|(byte, other)| *byte ^= other);
+        }
+    }
 
     fn mix_stream(&mut self, _stream: &Stream) {}
 

@@ -160,6 +160,12 @@ impl Keyspace {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
+    /// The hasher of keys, for the tables of collections as well.
+    #[inline]
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
     /// Sets date and database for the next command.
     #[inline]
     pub fn enter(&mut self, now: UnixMs, database: usize) {

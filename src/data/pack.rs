@@ -134,6 +134,11 @@ impl Pack {
         Iter { body: self.body(), front: 0, back: self.body().len() }
     }
 
+    /// The elements that take the bytes `offsets` of the body.
+    pub fn iter_between(&self, offsets: Range<usize>) -> Iter<'_> {
+        Iter { body: self.body(), front: offsets.start, back: offsets.end }
+    }
+
     /// Where the element `index` begins; the length of the body for `count`.
     pub fn offset(&self, index: usize) -> usize {
         let body = self.body();
@@ -186,6 +191,15 @@ impl Pack {
     /// Removes `removed` elements that take the bytes `range` of the body.
     pub fn remove(&mut self, range: Range<usize>, removed: usize) {
         self.splice(range, removed, []);
+    }
+
+    /// Puts bytes in the place of `range`, after which there are `count` elements: for bodies in an encoding of the
+    /// caller's own, such as the sorted integers of a set. The other functions do not understand those.
+    pub fn splice_raw(&mut self, range: Range<usize>, bytes: &[u8], count: usize) {
+        let at = range.start;
+        self.open(range, bytes.len());
+        self.body_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+        self.set_count(count);
     }
 
     /// Makes room for `len` bytes in the place of `range`; what they are is the caller's to write.

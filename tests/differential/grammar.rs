@@ -72,6 +72,21 @@ const FLOATS: &[&str] = &[
     "1e+2",
     "1E2",
 ];
+/// Scores that every version prints alike: short in binary and in decimal.
+const SCORES: &[&str] = &[
+    "0", "1", "2", "3", "-1", "-2", "10", "2.5", "-0.5", "0.25", "1e3", "inf", "-inf", "+1", "4.", ".5",
+    "-0", "100000", "1234567",
+];
+const SCORE_BOUNDS: &[&str] = &[
+    "-inf", "inf", "+inf", "0", "1", "2", "3", "(1", "(2", "(-inf", "(inf", "-1", "10", "(0.25", "2.5", "(0",
+    "1e400", "", "(", "a", "((1", "1a", "nan",
+];
+const MEMBERS: &[&str] =
+    &["a", "b", "c", "d", "e", "aa", "ab", "bb", "7", "10", "-1", "1.5", "a b", "", "Z", "zz", "f", "g"];
+const TEXT_BOUNDS: &[&str] = &[
+    "-", "+", "[a", "(a", "[b", "(b", "[c", "(c", "[aa", "(zz", "[", "(", "[7", "[Z", "a", "", "+x", "-x",
+    "[a b",
+];
 /// What is no number, or only nearly one. No small positive integers: as a deadline they would be near.
 const JUNK: &[&str] = &[
     "",
@@ -267,6 +282,11 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$field" => {
             return random.pick(&["f1", "f2", "f3", "f4", "f5", "7", "-1", "a b", ""]).as_bytes().to_vec();
         }
+        "$score" => return mostly_of(SCORES, random),
+        "$min" | "$max" => return random.pick(SCORE_BOUNDS).as_bytes().to_vec(),
+        "$lexmin" | "$lexmax" => return random.pick(TEXT_BOUNDS).as_bytes().to_vec(),
+        "$member" if random.chance(97) => return random.pick(MEMBERS).as_bytes().to_vec(),
+        "$member" => return value(random),
         "$k" => return key(any_keys(random), random),
         "$v" => return value(random),
         "$tiny" => return random.pick(&["a", "b", "1"]).as_bytes().to_vec(),
@@ -316,6 +336,12 @@ fn key(wanted: &[&[u8]], random: &mut Random) -> Vec<u8> {
 /// Mostly one of `good`, sometimes junk.
 fn mostly(good: &[&str], random: &mut Random) -> Vec<u8> {
     let from = if random.chance(80) { good } else { JUNK };
+    random.pick(from).as_bytes().to_vec()
+}
+
+/// Nearly always one of `good`: junk among scores comes by spoiling as well.
+fn mostly_of(good: &[&str], random: &mut Random) -> Vec<u8> {
+    let from = if random.chance(97) { good } else { JUNK };
     random.pick(from).as_bytes().to_vec()
 }
 

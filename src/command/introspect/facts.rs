@@ -79,6 +79,8 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (LOG_LEN, &["commandlog|len", "slowlog|len"]),
     (SLOWEST_SHARD, &["wait", "waitaof"]),
     (ORDER_VARIES, &["command", "command|docs", "command|info", "command|list", "module|list"]),
+    (ORDER_VARIES, &["sdiff", "sinter", "smembers", "sunion"]),
+    (VARIES, &["spop", "srandmember", "sscan"]),
     (VARIES, &["client|info", "client|list", "cluster|bumpepoch", "cluster|count-failure-reports"]),
     (
         VARIES,
@@ -98,6 +100,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
             "ttl",
         ],
     ),
+    (VARIES, &["zrandmember", "zscan"]),
     (&["request_policy:all_nodes", "response_policy:agg_sum"], &["latency|reset"]),
     (&["request_policy:all_shards", "nondeterministic_output_order"], &["keys"]),
     (&["request_policy:all_shards", "response_policy:agg_sum"], &["dbsize"]),

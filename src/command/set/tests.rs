@@ -1,0 +1,310 @@
+//! Scripts of set commands: what is said, what comes back, what the log hears.
+
+use std::collections::BTreeSet;
+use std::io::IoSlice;
+
+use crate::base::date::UnixMs;
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::resp::request::Request;
+use crate::state::session::Session;
+
+/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
+fn say(engine: &mut Engine, token: usize, line: &str) -> String {
+    let request = Request::new(line.split(' ').map(str::as_bytes));
+    engine.enter(token);
+    let prepared = engine.prepare(token, request.args());
+    engine.run(token, request.args(), prepared);
+    engine.leave(token);
+    let output = std::mem::take(&mut engine.state.sessions[token].output);
+    let mut slices = [IoSlice::new(&[]); 64];
+    let used = output.slices(usize::MAX, &mut slices);
+    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
+    let log = std::mem::take(engine.state.log.pending_mut());
+    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
+    if !log.is_empty() {
+        let words = String::from_utf8_lossy(&log).into_owned();
+        let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
+        text.push_str(" / ");
+        text.push_str(words.join(" ").trim_end());
+    }
+    text
+}
+
+fn start(resp3: bool) -> (Engine, usize) {
+    let mut engine = Engine::new(Settings::default(), 7);
+    let token = engine.open_session(Session { resp3, ..Session::default() });
+    engine.set_now(UnixMs(1_000_000));
+    engine.state.log.enabled = true;
+    // The log's first SELECT.
+    say(&mut engine, token, "SET str x");
+    (engine, token)
+}
+
+fn check(resp3: bool, script: &[(&str, &str)]) {
+    let (mut engine, token) = start(resp3);
+    for (line, expected) in script {
+        assert_eq!(say(&mut engine, token, line), *expected, "{line}");
+    }
+}
+
+const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
+const SYNTAX: &str = "-ERR syntax error|";
+const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
+const POSITIVE: &str = "-ERR value is out of range, must be positive|";
+const SIGN: &str =
+    "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807|";
+
+#[test]
+fn members_come_and_go() {
+    check(
+        false,
+        &[
+            ("SADD s 3 1 2 1", ":3| / SADD s 3 1 2 1"),
+            ("SADD s 1", ":0|"),
+            ("SMEMBERS s", "*3|$1|1|$1|2|$1|3|"),
+            ("OBJECT ENCODING s", "$6|intset|"),
+            ("sadd s x", ":1| / sadd s x"),
+            ("OBJECT ENCODING s", "$8|listpack|"),
+            ("SMEMBERS s", "*4|$1|1|$1|2|$1|3|$1|x|"),
+            ("SCARD s", ":4|"),
+            ("SCARD none", ":0|"),
+            ("SCARD str", WRONG),
+            ("SISMEMBER s x", ":1|"),
+            ("SISMEMBER s y", ":0|"),
+            ("SISMEMBER none y", ":0|"),
+            ("SISMEMBER str y", WRONG),
+            ("SMISMEMBER s x y 1", "*3|:1|:0|:1|"),
+            ("SMISMEMBER none x y", "*2|:0|:0|"),
+            ("SMISMEMBER str x", WRONG),
+            ("SREM s y", ":0|"),
+            ("SREM s 1 1 x", ":2| / SREM s 1 1 x"),
+            ("SREM none 1", ":0|"),
+            ("SREM str 1", WRONG),
+            ("SADD str 1", WRONG),
+            ("SMEMBERS str", WRONG),
+            ("SMEMBERS none", "*0|"),
+            ("SREM s 2 3 4", ":2| / SREM s 2 3 4"),
+            ("EXISTS s", ":0|"),
+            ("SADD s", "-ERR wrong number of arguments for 'sadd' command|"),
+            ("SADD t a", ":1| / SADD t a"),
+            ("TYPE t", "+set|"),
+        ],
+    );
+}
+
+#[test]
+fn moving() {
+    check(
+        false,
+        &[
+            ("SADD a 1 x", ":2| / SADD a 1 x"),
+            ("SMOVE a b 1", ":1| / SMOVE a b 1"),
+            ("OBJECT ENCODING b", "$6|intset|"),
+            ("SMOVE a b 1", ":0|"),
+            ("SMOVE a a x", ":1|"),
+            ("SMOVE a a y", ":0|"),
+            ("SMOVE a str x", WRONG),
+            ("SMOVE str a x", WRONG),
+            ("SMOVE none str x", ":0|"),
+            ("SADD b x", ":1| / SADD b x"),
+            ("SMOVE a b x", ":1| / SMOVE a b x"),
+            ("EXISTS a", ":0|"),
+            ("SMEMBERS b", "*2|$1|1|$1|x|"),
+        ],
+    );
+}
+
+#[test]
+fn several_sets() {
+    check(
+        false,
+        &[
+            ("SADD a 1 2 3 4", ":4| / SADD a 1 2 3 4"),
+            ("SADD b 3 4 x", ":3| / SADD b 3 4 x"),
+            ("SADD c 4", ":1| / SADD c 4"),
+            ("SINTER a b", "*2|$1|3|$1|4|"),
+            ("SINTER a b c", "*1|$1|4|"),
+            ("SINTER a none", "*0|"),
+            ("SINTER none str", WRONG),
+            ("SINTER a", "*4|$1|1|$1|2|$1|3|$1|4|"),
+            ("SUNION a c", "*4|$1|1|$1|2|$1|3|$1|4|"),
+            ("SUNION none none2", "*0|"),
+            ("SUNION b none b", "*3|$1|3|$1|4|$1|x|"),
+            ("SUNION a str", WRONG),
+            ("SDIFF a b", "*2|$1|1|$1|2|"),
+            ("SDIFF a b a", "*0|"),
+            ("SDIFF none a", "*0|"),
+            ("SDIFF a none str", WRONG),
+            ("SDIFF b a c c c c c c c", "*1|$1|x|"),
+            ("SINTERCARD 2 a b", ":2|"),
+            ("SINTERCARD 2 a b LIMIT 1", ":1|"),
+            ("SINTERCARD 2 a b limit 0", ":2|"),
+            ("SINTERCARD 2 a none", ":0|"),
+            ("SINTERCARD 2 a str", WRONG),
+            ("SINTERCARD 0 a", "-ERR numkeys should be greater than 0|"),
+            ("SINTERCARD x a", "-ERR numkeys should be greater than 0|"),
+            ("SINTERCARD 9 a b", "-ERR Number of keys can't be greater than number of args|"),
+            ("SINTERCARD 1 a LIMIT", SYNTAX),
+            ("SINTERCARD 1 a b", SYNTAX),
+            ("SINTERCARD 1 a LIMIT -1", "-ERR LIMIT can't be negative|"),
+            ("SINTERCARD 1 a LIMIT x", "-ERR LIMIT can't be negative|"),
+        ],
+    );
+}
+
+#[test]
+fn results_are_stored() {
+    check(
+        false,
+        &[
+            ("SADD a 1 2 3 4", ":4| / SADD a 1 2 3 4"),
+            ("SADD b 3 4 x", ":3| / SADD b 3 4 x"),
+            ("SINTERSTORE str a b", ":2| / SINTERSTORE str a b"),
+            ("SMEMBERS str", "*2|$1|3|$1|4|"),
+            ("OBJECT ENCODING str", "$6|intset|"),
+            ("EXPIRE a 100", ":1| / PEXPIREAT a 1100000"),
+            ("SUNIONSTORE a a b", ":5| / SUNIONSTORE a a b"),
+            ("SMEMBERS a", "*5|$1|1|$1|2|$1|3|$1|4|$1|x|"),
+            ("TTL a", ":-1|"),
+            ("SDIFFSTORE a a b", ":2| / SDIFFSTORE a a b"),
+            ("SDIFFSTORE a a a", ":0| / SDIFFSTORE a a a"),
+            ("EXISTS a", ":0|"),
+            ("SDIFFSTORE a a b", ":0|"),
+            ("SINTERSTORE b b none", ":0| / SINTERSTORE b b none"),
+            ("SUNIONSTORE none none", ":0|"),
+            ("SET str x", "+OK| / SET str x"),
+            ("SUNIONSTORE d str", WRONG),
+            ("SINTERSTORE d none str", WRONG),
+            ("SDIFFSTORE d none str", WRONG),
+        ],
+    );
+}
+
+#[test]
+fn drawing_says_what_is_wrong() {
+    check(
+        false,
+        &[
+            ("SADD s 7", ":1| / SADD s 7"),
+            ("SRANDMEMBER s", "$1|7|"),
+            ("SRANDMEMBER s 3", "*1|$1|7|"),
+            ("SRANDMEMBER s -3", "*3|$1|7|$1|7|$1|7|"),
+            ("SRANDMEMBER s 0", "*0|"),
+            ("SRANDMEMBER none", "$-1|"),
+            ("SRANDMEMBER none -5", "*0|"),
+            ("SRANDMEMBER str", WRONG),
+            ("SRANDMEMBER str 0", WRONG),
+            ("SRANDMEMBER s x", NOT_INTEGER),
+            ("SRANDMEMBER s 1 2", SYNTAX),
+            ("SRANDMEMBER s -9223372036854775808", SIGN),
+            ("SRANDMEMBER s -9223372036854775807", "-ERR value is out of range|"),
+            ("SPOP none", "$-1|"),
+            ("SPOP none 3", "*0|"),
+            ("SPOP s 0", "*0|"),
+            ("SPOP s -1", POSITIVE),
+            ("SPOP s x", POSITIVE),
+            ("SPOP s 1 2", SYNTAX),
+            ("SPOP str", WRONG),
+            ("SPOP str 0", WRONG),
+            ("SPOP s", "$1|7| / SREM s 7"),
+            ("EXISTS s", ":0|"),
+            ("SADD s a b", ":2| / SADD s a b"),
+            ("SPOP s 2", "*2|$1|a|$1|b| / DEL s"),
+            ("EXISTS s", ":0|"),
+        ],
+    );
+    check(
+        true,
+        &[
+            ("SADD s 7", ":1| / SADD s 7"),
+            ("SMEMBERS s", "~1|$1|7|"),
+            ("SMEMBERS none", "~0|"),
+            ("SINTER s none", "~0|"),
+            ("SUNION s none", "~1|$1|7|"),
+            ("SDIFF s none", "~1|$1|7|"),
+            ("SRANDMEMBER s 1", "*1|$1|7|"),
+            ("SRANDMEMBER none", "_|"),
+            ("SRANDMEMBER none 1", "*0|"),
+            ("SPOP none", "_|"),
+            ("SPOP none 1", "~0|"),
+            ("SPOP s 1", "~1|$1|7| / DEL s"),
+        ],
+    );
+}
+
+/// The words of a reply or record in this notation, without lengths.
+fn words(text: &str) -> BTreeSet<String> {
+    text.split(['|', ' ']).filter(|word| word.starts_with('m')).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_popped_is_what_is_logged() {
+    for (len, count) in [(10, 3), (100, 99), (100, 60), (1000, 10), (1000, 900), (3000, 2000)] {
+        let (mut engine, token) = start(false);
+        let members: Vec<String> = (0..len).map(|number| format!("m{number}")).collect();
+        say(&mut engine, token, &format!("SADD s {}", members.join(" ")));
+        say(&mut engine, token, "PEXPIREAT s 2000000");
+        let said = say(&mut engine, token, &format!("SPOP s {count}"));
+        let (reply, log) = said.split_once(" / ").expect("a record");
+        assert_eq!(words(reply).len(), count);
+        assert_eq!(words(reply), words(log));
+        let records = log.split(' ').filter(|word| *word == "SREM").count();
+        assert_eq!(records, count.div_ceil(1024));
+        assert_eq!(say(&mut engine, token, "SCARD s"), format!(":{}|", len - count));
+        assert_eq!(say(&mut engine, token, "PEXPIRETIME s"), ":2000000|");
+        let left = words(&say(&mut engine, token, "SMEMBERS s"));
+        assert!(left.is_disjoint(&words(reply)) && left.len() == len - count);
+    }
+}
+
+#[test]
+fn members_drawn_with_a_count_are_different() {
+    let (mut engine, token) = start(false);
+    for len in [5, 100, 1000] {
+        let members: Vec<String> = (0..len).map(|number| format!("m{number}")).collect();
+        say(&mut engine, token, &format!("SADD s{len} {}", members.join(" ")));
+        for count in [1, 2, 4, 50, 99, 300, 500, 999, 1000, 2000] {
+            let drawn = say(&mut engine, token, &format!("SRANDMEMBER s{len} {count}"));
+            assert!(drawn.starts_with(&format!("*{}|", count.min(len))));
+            assert_eq!(words(&drawn).len(), count.min(len));
+            let drawn = say(&mut engine, token, &format!("SRANDMEMBER s{len} -{count}"));
+            assert!(drawn.starts_with(&format!("*{count}|")));
+            assert!(words(&drawn).iter().all(|word| members.contains(word)));
+        }
+    }
+}
+
+#[test]
+fn scanning() {
+    check(
+        false,
+        &[
+            ("SADD s 1 2 30", ":3| / SADD s 1 2 30"),
+            ("SSCAN s 0", "*2|$1|0|*3|$1|1|$1|2|$2|30|"),
+            ("SSCAN s 7 COUNT 1 MATCH 3*", "*2|$1|0|*1|$2|30|"),
+            ("SSCAN none 0 BAD", "*2|$1|0|*0|"),
+            ("SSCAN none x", "-ERR invalid cursor|"),
+            ("SSCAN str 0", WRONG),
+            ("SSCAN s 0 COUNT 0", SYNTAX),
+            ("SSCAN s 0 COUNT x", NOT_INTEGER),
+            ("SSCAN s 0 COUNT", SYNTAX),
+            ("SSCAN s 0 TYPE set", SYNTAX),
+            ("SSCAN s 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN|"),
+        ],
+    );
+    let (mut engine, token) = start(false);
+    let members: Vec<String> = (0..1000).map(|number| format!("m{number}")).collect();
+    say(&mut engine, token, &format!("SADD s {}", members.join(" ")));
+    let (mut found, mut cursor, mut steps) = (BTreeSet::new(), "0".to_owned(), 0);
+    loop {
+        let step = say(&mut engine, token, &format!("SSCAN s {cursor} COUNT 50"));
+        found.extend(words(&step));
+        steps += 1;
+        cursor = step.split('|').nth(2).expect("a cursor").to_owned();
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!((found.len(), 10 < steps), (1000, true), "{steps} steps");
+}
