@@ -320,7 +320,8 @@ fn stats(page: &mut Page, source: &Source<'_>) {
     page.field("instantaneous_input_repl_kbps", kbps(0));
     page.field("instantaneous_output_repl_kbps", kbps(0));
     page.field("rejected_connections", stats.rejected_connections);
-    page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    page.field("expired_subkeys", counters.expired_fields);
     page.field("expired_keys", counters.expired);
     page.field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_perc));
     page.field("expired_time_cap_reached_count", stats.expired_time_cap_reached);
@@ -447,10 +448,11 @@ fn keyspace(page: &mut Page, source: &Source<'_>) {
             continue;
         }
         let (keys, expires) = (database.len(), database.expiry().len());
+        let subexpiry = database.fields().len();
         let average = database.expiry().average_ttl_ms(now).max(0);
         page.field(
             &format!("db{number}"),
-            format_args!("keys={keys},expires={expires},avg_ttl={average},subexpiry=0"),
+            format_args!("keys={keys},expires={expires},avg_ttl={average},subexpiry={subexpiry}"),
         );
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::base::date::UnixMs;
-use crate::data::keyspace::{Key, Keyspace};
+use crate::data::keyspace::{ExpiredFields, Key, Keyspace};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::state::State;
@@ -461,12 +461,27 @@ impl Ctx<'_> {
     }
 }
 
-/// Writes a `DEL` for every key that was found expired since the last call.
+/// Writes a `DEL` for every key that was found expired since the last call, and an `HDEL` for fields.
 #[cold]
 pub fn log_expired(keys: &mut Keyspace, state: &mut State) {
+    // The fields first: a key whose fields expired may have expired as a whole since, not the other way round.
+    for expired in keys.take_expired_fields() {
+        log_expired_fields(state, keys.key(&expired.key), &expired);
+    }
     for (database, name) in keys.take_expired() {
         log_removed(state, Class::Expired, "expired", database, keys.key(&name));
     }
+}
+
+/// Says that fields of a hash have expired, and the key with the last of them.
+fn log_expired_fields(state: &mut State, key: Key<'_>, expired: &ExpiredFields) {
+    state.dirty += 1 + u64::from(expired.emptied);
+    if state.gate.active {
+        state.gate.changed(expired.database, key.hash);
+    }
+    let mut words: Vec<&[u8]> = vec![b"HDEL", key.bytes];
+    words.extend(expired.fields.iter().map(|field| &field[..]));
+    state.log.record(expired.database, &words);
 }
 
 /// Says that the server itself has removed a key, which no command asked for: feeds the figures, the gate, and

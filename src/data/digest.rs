@@ -25,6 +25,8 @@ use crate::data::zset::Zset;
 
 /// What a deadline adds.
 const DEADLINE_WORD: &[u8] = b"!!expire!!";
+/// What the deadline of a hash's field adds.
+const FIELD_DEADLINE_WORD: &[u8] = b"!!hexpire!!";
 /// The number under which a type is mixed in.
 fn type_number(kind: Kind) -> u32 {
     match kind {
@@ -97,7 +99,17 @@ impl Digest {
         set.iter().for_each(|member| member.with_bytes(|text| self.add(text)));
     }
 
-    fn mix_hash(&mut self, _hash: &Hash) {}
+    fn mix_hash(&mut self, hash: &Hash) {
+        for pair in hash.iter() {
+            let mut digest = Digest::default();
+            pair.field.with_bytes(|text| digest.mix(text));
+            pair.value.with_bytes(|text| digest.mix(text));
+            if pair.deadline.is_some() {
+                digest.add(FIELD_DEADLINE_WORD);
+            }
+            self.add(&digest.0);
+        }
+    }
 
     fn mix_zset(&mut self, zset: &Zset) {
         let mut score_text = Vec::new();

@@ -8,14 +8,17 @@
 //! Invariant: at date zero nothing expires; replay of a log runs there.
 
 mod evict;
+mod fields;
 
 pub use self::evict::{Choice, Evicted, Eviction};
+pub use self::fields::ExpiredFields;
 
 use self::evict::Pool;
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
 use crate::data::entry::{Entry, Value};
 use crate::data::expiry::{Expiry, Moved, Sample};
+use crate::data::hash::Hash;
 use crate::data::table::{Hasher, Resizing, Table};
 
 /// A key and its hash.
@@ -47,6 +50,8 @@ pub struct Counters {
     pub misses: u64,
     /// Keys removed because their deadline had come.
     pub expired: u64,
+    /// Fields of hashes removed because their deadline had come.
+    pub expired_fields: u64,
     /// Removed things that have been freed in slices.
     pub freed: u64,
 }
@@ -74,6 +79,8 @@ const LFU_INITIAL: u32 = 5;
 pub struct Database {
     table: Table<Entry>,
     expiry: Expiry,
+    /// Hashes with field deadlines.
+    fields: Expiry,
 }
 
 impl Database {
@@ -122,6 +129,7 @@ pub struct Keyspace {
     /// Random numbers for samples and LFU.
     pub random: Random,
     expired: Vec<(usize, Box<[u8]>)>,
+    expired_fields: Vec<ExpiredFields>,
     sample: Sample,
     garbage: Vec<Garbage>,
     /// Keys that may make room.
@@ -147,6 +155,7 @@ impl Keyspace {
             counters: Counters::default(),
             random,
             expired: Vec::new(),
+            expired_fields: Vec::new(),
             sample: Sample::default(),
             garbage: Vec::new(),
             pool: Pool::default(),
@@ -269,11 +278,17 @@ impl Keyspace {
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: Value<'_>, deadline: Deadline) -> bool {
         self.expire_if_due(key);
-        let fresh = self.access_now();
+        let (fresh, now) = (self.access_now(), self.now);
+        let is_hash = matches!(value, Value::Hash(_));
         let database = &mut self.databases[self.selected];
+        if !database.fields.is_empty() {
+            let old = database.table.get(key.bytes, key.hash).and_then(Entry::hash);
+            database.forget_fields(old.and_then(Hash::ticket));
+        }
         let Some(entry) = database.table.get_mut(key.bytes, key.hash) else {
-            let entry = Entry::new(key.bytes, value);
+            let mut entry = Entry::new(key.bytes, value);
             entry.set_access(fresh.initial());
+            database.take_up_fields(key.hash, &mut entry, now);
             database.table.insert(key.hash, entry, &self.hasher);
             if let Deadline::At(at) = deadline {
                 self.set_deadline(key, Some(at));
@@ -295,12 +310,16 @@ impl Keyspace {
             Deadline::Clear => self.set_deadline(key, None),
             Deadline::At(at) => self.set_deadline(key, Some(at)),
         }
+        if is_hash {
+            self.field_deadlines_changed(key);
+        }
         true
     }
 
     /// Puts an entry without a deadline under its own key, which is known to be free.
-    pub fn insert(&mut self, hash: u64, entry: Entry) -> &mut Entry {
+    pub fn insert(&mut self, hash: u64, mut entry: Entry) -> &mut Entry {
         entry.set_access(self.access_now().initial());
+        self.databases[self.selected].take_up_fields(hash, &mut entry, self.now);
         self.databases[self.selected].table.insert(hash, entry, &self.hasher)
     }
 
@@ -311,6 +330,7 @@ impl Keyspace {
         self.delete(key);
         // The ticket is that of the record under the old name, which is gone.
         entry.clear_deadline();
+        self.databases[self.selected].take_up_fields(key.hash, &mut entry, self.now);
         self.databases[self.selected].table.insert(key.hash, entry, &self.hasher);
         self.set_deadline(key, deadline);
     }
@@ -347,16 +367,17 @@ impl Keyspace {
         let database = &mut self.databases[self.selected];
         let entry = database.table.remove(key.bytes, key.hash, &self.hasher)?;
         if let Some(ticket) = entry.ticket() {
-            let Database { table, expiry } = database;
+            let Database { table, expiry, .. } = database;
             expiry.remove(ticket, |moved| renew_ticket(table, moved));
         }
+        database.forget_fields(entry.hash().and_then(Hash::ticket));
         Some(entry)
     }
 
     /// Sets or clears the deadline of a key that is there.
     pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<UnixMs>) {
         let now = self.now;
-        let Database { table, expiry } = &mut self.databases[self.selected];
+        let Database { table, expiry, .. } = &mut self.databases[self.selected];
         let Some(ticket) = table.get(key.bytes, key.hash).map(Entry::ticket) else { return };
         let ticket = match (ticket, deadline) {
             (None, None) => return,
@@ -403,10 +424,10 @@ impl Keyspace {
         std::mem::take(&mut self.expired)
     }
 
-    /// Whether [`Keyspace::take_expired`] has something.
+    /// Whether [`Keyspace::take_expired`] or [`Keyspace::take_expired_fields`] has something.
     #[inline]
     pub fn has_expired(&self) -> bool {
-        !self.expired.is_empty()
+        !self.expired.is_empty() || !self.expired_fields.is_empty()
     }
 
     /// One cycle of active expiry in a database: takes up to 20 keys of the groups that are due and removes those
@@ -415,7 +436,7 @@ impl Keyspace {
     pub fn expire_sample(&mut self, database: usize) -> (usize, usize, bool) {
         let before = self.select(database);
         let mut sample = std::mem::take(&mut self.sample);
-        let Database { table, expiry } = &mut self.databases[database];
+        let Database { table, expiry, .. } = &mut self.databases[database];
         let more = expiry.sample_due(self.now, &mut sample, |moved| renew_ticket(table, moved));
         let mut removed = 0;
         let now = self.now;
@@ -436,7 +457,7 @@ impl Keyspace {
     /// Moves up to `records` records of a database's index inward. Returns whether there is more to move.
     pub fn advance_expiry(&mut self, database: usize, records: usize) -> bool {
         let now = self.now;
-        let Database { table, expiry } = &mut self.databases[database];
+        let Database { table, expiry, .. } = &mut self.databases[database];
         expiry.advance(now, records, |moved| renew_ticket(table, moved))
     }
 
@@ -466,6 +487,9 @@ impl Keyspace {
         let keys = old.len();
         self.garbage.push(Garbage::Table(old.table));
         self.garbage.push(Garbage::Expiry(Box::new(old.expiry)));
+        if !old.fields.is_empty() {
+            self.garbage.push(Garbage::Expiry(Box::new(old.fields)));
+        }
         keys
     }
 

@@ -71,6 +71,11 @@ impl<'w, W: Write> Commands<'w, W> {
         push_command(&mut self.bytes, args);
     }
 
+    /// Writes out what has been gathered, once it is much.
+    fn drain_if_full(&mut self) -> io::Result<()> {
+        if WRITE_SIZE <= self.bytes.len() { self.drain() } else { Ok(()) }
+    }
+
     /// Writes out what has been gathered.
     fn drain(&mut self) -> io::Result<()> {
         self.out.write_all(&self.bytes)?;

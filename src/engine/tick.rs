@@ -26,10 +26,11 @@ impl Engine {
         let cycles_max = CYCLES_PER_STEP * self.state.settings.active_expire_effort as usize;
         let (mut looked, mut removed) = (0, 0);
         for database in 0..self.keys.databases().len() {
+            self.keys.enter(self.now, database);
+            more |= self.expire_fields(database, cycles_max);
             if self.keys.databases()[database].expiry().is_empty() {
                 continue;
             }
-            self.keys.enter(self.now, database);
             more |= self.keys.advance_expiry(database, ADVANCED_PER_STEP);
             for cycle in 1..=cycles_max {
                 let (seen, expired, again) = self.keys.expire_sample(database);
@@ -48,6 +49,21 @@ impl Engine {
             let stale = removed as f64 / looked as f64 * 100.0;
             let stats = &mut self.state.stats;
             stats.expired_stale_perc = stale * 0.05 + stats.expired_stale_perc * 0.95;
+        }
+        more
+    }
+
+    /// The part of a step that is for the fields of hashes in one database.
+    fn expire_fields(&mut self, database: usize, cycles_max: usize) -> bool {
+        if self.keys.databases()[database].fields().is_empty() {
+            return false;
+        }
+        let mut more = self.keys.advance_field_expiry(database, ADVANCED_PER_STEP);
+        for cycle in 1..=cycles_max {
+            if !self.keys.expire_fields_sample(database) {
+                break;
+            }
+            more |= cycle == cycles_max;
         }
         more
     }

@@ -15,6 +15,7 @@
 
 use super::{Database, Key, Keyspace, renew_ticket};
 use crate::data::entry::Entry;
+use crate::data::hash::Hash;
 
 /// Candidates in the pool.
 const POOL_SIZE: usize = 16;
@@ -243,11 +244,13 @@ impl Keyspace {
     /// Takes the key with this hash out of its table and off the index.
     fn take(&mut self, number: usize, hash: u64) -> Option<Evicted> {
         let Keyspace { databases, hasher, .. } = self;
-        let Database { table, expiry } = &mut databases[number];
+        let database = &mut databases[number];
+        let Database { table, expiry, .. } = database;
         let entry = table.remove_by(hash, |entry| hasher.hash(entry.key()) == hash, hasher)?;
         if let Some(ticket) = entry.ticket() {
             expiry.remove(ticket, |moved| renew_ticket(table, moved));
         }
+        database.forget_fields(entry.hash().and_then(Hash::ticket));
         Some(Evicted { database: number, hash, entry })
     }
 }
