@@ -9,9 +9,9 @@ use crate::command::options::Options;
 use crate::command::spec::flag::{ASKING, DANGEROUS, DENYOOM, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::keyspace::{Key, Keyspace};
-use crate::data::list;
 use crate::data::rdb::file::Use;
 use crate::data::rdb::{self, payload};
+use crate::data::{hash, list, set, zset};
 use crate::resp::request::Args;
 use crate::state::State;
 
@@ -48,12 +48,28 @@ const BAD_FOOTER: Error = Error::of("ERR DUMP payload version or checksum are wr
 const BAD_FORMAT: Error = Error::of("ERR Bad data format");
 
 /// What decides how values that are read are stored.
-pub fn limits(state: &State) -> rdb::Limits {
-    let settings = &state.settings;
+pub fn limits(state: &State, keys: &Keyspace) -> rdb::Limits {
+    let (settings, hasher) = (&state.settings, keys.hasher());
     rdb::Limits {
         list: list::Limits {
             fill: settings.list_max_listpack_size,
             alone_from: u32::try_from(state.debug.quicklist_packed_threshold).unwrap_or(0),
+        },
+        set: set::Limits {
+            intset_entries: settings.set_max_intset_entries as usize,
+            listpack_entries: settings.set_max_listpack_entries as usize,
+            listpack_value: settings.set_max_listpack_value as usize,
+            hasher: hasher.clone(),
+        },
+        hash: hash::Limits {
+            entries: settings.hash_max_listpack_entries as usize,
+            value: settings.hash_max_listpack_value as usize,
+            hasher: hasher.clone(),
+        },
+        zset: zset::Limits {
+            entries: settings.zset_max_listpack_entries,
+            value: settings.zset_max_listpack_value,
+            hasher: hasher.clone(),
         },
     }
 }
@@ -112,7 +128,8 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(BAD_TTL);
     }
     let (body, version) = payload::open(args.get(3)).ok_or(BAD_FOOTER)?;
-    let entry = payload::read(body, version, key.bytes, &limits(ctx.state)).map_err(|_| BAD_FORMAT)?;
+    let entry =
+        payload::read(body, version, key.bytes, &limits(ctx.state, ctx.keys)).map_err(|_| BAD_FORMAT)?;
     let entry = entry.ok_or(BAD_FORMAT)?;
     // A sum beyond all dates is in the past, as in Redis.
     let at = if how.absolute { ttl } else { ttl.wrapping_add(ctx.now().0) };

@@ -40,6 +40,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_mode(args)?;
     let keys = (0..ctx.keys.databases().len()).map(|database| ctx.keys.flush(database)).sum();
     ctx.changed_whole(keys);
+    ctx.state.persistence.flushed_all = true;
     ctx.reply.ok();
     Ok(Effect::Changed)
 }

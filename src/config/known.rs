@@ -32,7 +32,6 @@ const TUNING: &str = "there is nothing to tune";
 const MPTCP: &str = "connections are plain TCP";
 const SUPERVISOR: &str = "readiness is not announced to a supervisor; use a unit of Type=simple";
 
-const SIGNALS: &str = "a signal writes and syncs the log and ends the server, without anything to wait for";
 const TITLE: &str = "the title of the process is left as it was started";
 const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that name anyway";
 const TRACKING: &str = "there is no client-side caching yet";
@@ -41,7 +40,6 @@ const SYNCING: &str = "a file that a child writes is always synced as it goes";
 const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
 const TICK: &str = "the tick comes every 100 ms";
 
-const STOPPING: &[&str] = &["default", "save", "nosave", "now", "force"];
 const SANITIZE: &[&str] = &["no", "yes", "clients"];
 const FACILITIES: &[&str] =
     &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
@@ -230,10 +228,6 @@ known! {
         "lua-enable-deprecated-api", Kind::Bool, "no", Hidden, Fixed;
         "lua-enable-insecure-api", Kind::Bool, "no", Hidden, Protected;
         "lua-replicate-commands", Kind::Text, "", FileOnly;
-    }
-    SIGNALS {
-        "shutdown-on-sigint", Kind::Flags(STOPPING), "default";
-        "shutdown-on-sigterm", Kind::Flags(STOPPING), "default";
     }
     TITLE {
         "proc-title-template", Kind::Title, "{title} {listen-addr} {server-mode}";

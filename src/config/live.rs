@@ -118,6 +118,8 @@ macro_rules! live {
     };
 }
 
+/// Words that say how a server stops.
+const STOPPING: &[&str] = &["default", "save", "nosave", "now", "force"];
 /// The smallest limit of a query buffer and of a bulk.
 const MIB: u64 = 1024 * 1024;
 /// The largest signed number: the bound of lengths.
@@ -161,6 +163,10 @@ live! {
     dir: String = "dir", Kind::Text, "./", Protected, Written;
     /// Commands under other names, or under none.
     rename_command: Vec<(String, String)> = "rename-command", Kind::Words, "", FileOnly;
+    /// What SIGINT does: words of `SHUTDOWN`.
+    shutdown_on_sigint: String = "shutdown-on-sigint", Kind::Flags(STOPPING), "default";
+    /// What SIGTERM does.
+    shutdown_on_sigterm: String = "shutdown-on-sigterm", Kind::Flags(STOPPING), "default";
     /// Who may use `DEBUG`.
     enable_debug_command: Access = "enable-debug-command", Kind::Choice(Access::NAMES), "no", Fixed;
     /// Who may change protected directives.

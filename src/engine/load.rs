@@ -19,7 +19,7 @@ pub enum Outcome {
 impl Engine {
     /// What decides how values of a file are stored.
     pub fn load_limits(&self) -> Limits {
-        dump::limits(&self.state)
+        dump::limits(&self.state, &self.keys)
     }
 
     /// Puts a key of a file into its database, unless it expired up to `now` (zero: nothing has). `merge`: a key that

@@ -194,6 +194,10 @@ impl Host {
 
     /// Step 4 of the turn.
     pub fn write_log(&mut self) {
+        if std::mem::take(&mut self.engine.state.persistence.flushed_all) {
+            let is_read_at_start = !self.store.is_on();
+            self.snapshots.forget(&mut self.engine, is_read_at_start);
+        }
         let (date, now) = (self.engine.now(), self.engine.state.process.mono_ms);
         self.store.write(&mut self.engine.state, date, now);
     }
@@ -217,14 +221,20 @@ impl Host {
             self.snapshots.watch_child(&mut self.engine, now);
             return;
         }
-        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        let settings = &self.engine.state.settings;
+        let (name, how) = match signal {
+            libc::SIGINT => ("SIGINT", &settings.shutdown_on_sigint),
+            _ => ("SIGTERM", &settings.shutdown_on_sigterm),
+        };
+        let has = |word: &str| how.split(' ').any(|other| other == word);
+        let (force, save) = (has("force"), has("save").then_some(true).or(has("nosave").then_some(false)));
         self.stops += 1;
         if 1 < self.stops {
             log::warn!("You insist... exiting now.");
             sys::exit_child(1);
         }
         log::warn!("Received {name} scheduling shutdown...");
-        self.shut_down(false, None);
+        self.shut_down(force, save);
     }
 
     /// Stops gracefully: everything is written and synced. If that fails the server stops all the same when it is

@@ -197,6 +197,16 @@ impl Snapshots {
         true
     }
 
+    /// Everything was flushed: what the child writes is of no use, and an old snapshot would bring it all back, if
+    /// `is_read_at_start`. With save points it is replaced at once, as in Redis.
+    pub fn forget(&mut self, engine: &mut Engine, is_read_at_start: bool) {
+        self.end_child(engine);
+        if is_read_at_start && !engine.state.settings.save.is_empty() && self.save(engine).is_ok() {
+            // Nobody asked for a snapshot, so it does not count as one.
+            engine.state.persistence.saves -= 1;
+        }
+    }
+
     /// The tick: looks after the child, and begins a snapshot that is due, unless another child is at work.
     pub fn tick(&mut self, engine: &mut Engine, claim: Option<&File>, now_ms: u64) {
         self.watch_child(engine, now_ms);

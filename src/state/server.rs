@@ -87,6 +87,8 @@ pub struct Persistence {
     pub save_cow_bytes: u64,
     /// Snapshots since the start.
     pub saves: u64,
+    /// Everything was flushed: a snapshot that is being written, or the last one, is not wanted any more.
+    pub flushed_all: bool,
     /// Keys that the last RDB file that was loaded held.
     pub rdb_keys_loaded: u64,
     /// Keys in it that had expired.

@@ -12,9 +12,9 @@ fn limits(entries: usize) -> Limits {
 }
 
 fn contents(hash: &Hash) -> Model {
-    let all = hash.iter().map(|pair| {
-        (pair.field.to_vec(), (pair.value.to_vec(), pair.deadline.map(|deadline| deadline.0)))
-    });
+    let all = hash
+        .iter()
+        .map(|pair| (pair.field.to_vec(), (pair.value.to_vec(), pair.deadline.map(|deadline| deadline.0))));
     all.collect()
 }
 

@@ -48,9 +48,7 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Pair<'a>> {
         match &mut self.0 {
-            Walk::Plain(items) => {
-                Some(Pair { field: items.next()?, value: items.next()?, deadline: None })
-            }
+            Walk::Plain(items) => Some(Pair { field: items.next()?, value: items.next()?, deadline: None }),
             Walk::Timed(items) => {
                 let (field, value) = (items.next()?, items.next()?);
                 Some(Pair { field, value, deadline: deadline_of(items.next()?) })

@@ -171,6 +171,15 @@ pub fn intset(bytes: &[u8], at: u64) -> Result<impl ExactSizeIterator<Item = i64
     Ok(numbers)
 }
 
+/// The width of a set of integers of which this one is the widest, in bytes.
+pub fn intset_width(value: i64) -> usize {
+    match value {
+        -0x8000..=0x7fff => 2,
+        -0x8000_0000..=0x7fff_ffff => 4,
+        _ => 8,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

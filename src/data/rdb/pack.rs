@@ -7,7 +7,10 @@
 //! ff
 //! ```
 
-use crate::data::element;
+use std::borrow::Cow;
+
+use crate::data::element::{self, Item};
+use crate::data::pack::Pack;
 use crate::data::rdb::read::Fault;
 use crate::data::rdb::write::Encoder;
 
@@ -56,10 +59,65 @@ pub fn open(listpack: &[u8], at: u64) -> Result<(&[u8], usize), Fault> {
     Ok((elements, count))
 }
 
+/// The elements of an open listpack.
+pub fn iter(mut elements: &[u8]) -> impl Iterator<Item = Item<'_>> {
+    std::iter::from_fn(move || {
+        if elements.is_empty() {
+            return None;
+        }
+        let (item, len) = element::first(elements);
+        elements = &elements[len..];
+        Some(item)
+    })
+}
+
+/// Up to so many elements are compared each with each.
+const COMPARED_EACH: usize = 32;
+
+/// Whether one of the elements, looking at one of every `step`, is there twice.
+pub fn has_twice(pack: &Pack, step: usize) -> bool {
+    let items: Vec<Item<'_>> = pack.iter().step_by(step).collect();
+    if items.len() <= COMPARED_EACH {
+        let mut later = items.iter();
+        return items.iter().any(|item| {
+            later.next();
+            later.clone().any(|other| same(*item, *other))
+        });
+    }
+    let mut texts: Vec<Cow<'_, [u8]>> = items.into_iter().map(text).collect();
+    texts.sort_unstable();
+    texts.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn same(a: Item<'_>, b: Item<'_>) -> bool {
+    match (a, b) {
+        (Item::Int(a), Item::Int(b)) => a == b,
+        (Item::Bytes(a), Item::Bytes(b)) => a == b,
+        _ => a.with_bytes(|a| b.with_bytes(|b| a == b)),
+    }
+}
+
+fn text(item: Item<'_>) -> Cow<'_, [u8]> {
+    match item {
+        Item::Bytes(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_vec()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::pack::Pack;
+    #[test]
+    fn what_is_there_twice_is_found() {
+        for count in [1, 2, 31, 32, 33, 300] {
+            let mut pack = Pack::new();
+            (0..count).for_each(|number| pack.push([number.to_string().as_bytes(), b"x"]));
+            assert!(!has_twice(&pack, 2), "{count}");
+            assert!(has_twice(&pack, 1) == (1 < count), "{count}");
+            pack.push([b"0", b"y"]);
+            assert!(has_twice(&pack, 2), "{count}");
+        }
+    }
 
     #[test]
     fn a_listpack_is_what_it_says_or_nothing() {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::{fmt, io};
 
-use crate::data::list;
 use crate::data::rdb::write::{INTEGER_8, INTEGER_16, INTEGER_32, LENGTH_32, LENGTH_64, LZF};
 use crate::data::rdb::{crc64, lzf};
+use crate::data::table::Hasher;
+use crate::data::{hash, list, set, zset};
 
 /// Why a value or a file cannot be read.
 #[derive(Debug)]
@@ -112,16 +113,34 @@ impl Source for Slice<'_> {
 }
 
 /// Up to which sizes values are packed, and whatever else decides what is made of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Limits {
     /// Of lists.
     pub list: list::Limits,
+    /// Of sets.
+    pub set: set::Limits,
+    /// Of hashes.
+    pub hash: hash::Limits,
+    /// Of sorted sets.
+    pub zset: zset::Limits,
 }
 
-/// Those of a server that nobody has configured.
+/// Those of a server that nobody has configured, with a seed that everybody knows: for who looks at values and forgets
+/// them.
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { list: list::Limits::of(-2) }
+        let hasher = Hasher::new([1, 2, 3, 4]);
+        Limits {
+            list: list::Limits::of(-2),
+            set: set::Limits {
+                intset_entries: 512,
+                listpack_entries: 128,
+                listpack_value: 64,
+                hasher: hasher.clone(),
+            },
+            hash: hash::Limits { entries: 512, value: 64, hasher: hasher.clone() },
+            zset: zset::Limits { entries: 128, value: 64, hasher },
+        }
     }
 }
 

@@ -3,16 +3,16 @@
 use crate::data::entry::{Entry, Kind, Value};
 use crate::data::rdb::read::{Fault, Limits, Reader};
 use crate::data::rdb::write::Encoder;
-use crate::data::rdb::{kind, list, string};
+use crate::data::rdb::{hash, kind, list, set, string, zset};
 
 /// The type as which a value is written.
 pub fn type_of(entry: &Entry) -> u8 {
     match entry.kind() {
         Kind::String => kind::STRING,
         Kind::List => kind::LIST_QUICKLIST_2,
-        Kind::Set => kind::SET,
-        Kind::Hash => kind::HASH,
-        Kind::Zset => kind::ZSET_2,
+        Kind::Set => entry.set().map_or(kind::SET, set::type_of),
+        Kind::Hash => entry.hash().map_or(kind::HASH, hash::type_of),
+        Kind::Zset => entry.zset().map_or(kind::ZSET_2, zset::type_of),
         Kind::Stream => kind::STREAM_LISTPACKS_2,
     }
 }
@@ -28,6 +28,12 @@ pub fn write(out: &mut Encoder<'_>, entry: &Entry) {
         string::write(out, value);
     } else if let Some(value) = entry.list() {
         list::write(out, value);
+    } else if let Some(value) = entry.set() {
+        set::write(out, value);
+    } else if let Some(value) = entry.hash() {
+        hash::write(out, value);
+    } else if let Some(value) = entry.zset() {
+        zset::write(out, value);
     }
 }
 
@@ -43,6 +49,24 @@ pub fn read(reader: &mut Reader<'_>, of: u8, key: &[u8], limits: &Limits) -> Res
         kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
             let value = list::read(reader, of, limits.list)?;
             (!value.is_empty()).then(|| Value::List(Box::new(value)))
+        }
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => {
+            let value = set::read(reader, of, &limits.set)?;
+            (!value.is_empty()).then_some(Value::Set(value))
+        }
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            let value = zset::read(reader, of, &limits.zset)?;
+            (!value.is_empty()).then_some(Value::Zset(value))
+        }
+        kind::HASH
+        | kind::HASH_ZIPMAP
+        | kind::HASH_ZIPLIST
+        | kind::HASH_LISTPACK
+        | kind::HASH_2
+        | kind::HASH_METADATA
+        | kind::HASH_LISTPACK_EX => {
+            let value = hash::read(reader, of, &limits.hash)?;
+            (!value.is_empty()).then_some(Value::Hash(value))
         }
         kind::MODULE | kind::MODULE_2 => {
             let id = reader.length()?;

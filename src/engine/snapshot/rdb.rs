@@ -7,7 +7,7 @@ use crate::command::spec::REDIS_VERSION;
 use crate::data::entry::Entry;
 use crate::data::keyspace::AccessPolicy;
 use crate::data::rdb::file::{self, Use};
-use crate::data::rdb::{Encoder, VERSION, VERSION_FIELD_DEADLINES, crc64, value};
+use crate::data::rdb::{Encoder, VERSION, VERSION_FIELD_DEADLINES, crc64};
 use crate::engine::Engine;
 
 /// Takes what is encoded to where it is written, and sums it up on the way.
@@ -66,8 +66,7 @@ pub fn write_rdb(
 }
 
 fn write_head(engine: &Engine, is_base: bool, encoder: &mut Encoder<'_>) {
-    let databases = engine.keys.databases().iter();
-    let is_newer = databases.flat_map(|database| database.table().iter()).any(value::is_newer);
+    let is_newer = engine.keys.databases().iter().any(|database| !database.fields().is_empty());
     let version = if is_newer { VERSION_FIELD_DEADLINES } else { VERSION };
     let (now, used) = (engine.now().secs().to_string(), (engine.used_memory)(&engine.keys).to_string());
     let about = [
