@@ -49,7 +49,7 @@ fn digest(client: &mut Client) -> String {
 
 /// `DEBUG DIGEST-VALUE` of one key.
 fn digest_of(client: &mut Client, key: &[u8]) -> String {
-    client.cmd(&[b"DEBUG", b"DIGEST-VALUE", key]).items()[0].text()
+    client.cmd(&[&b"DEBUG"[..], b"DIGEST-VALUE", key]).items()[0].text()
 }
 
 /// One figure of `INFO`.

@@ -13,13 +13,13 @@ fn payloads_of_all_encodings_go_both_ways() {
         let (mut here, mut there) = (kvick.client(), theirs.client());
         for key in fill(&mut there, newer) {
             let name = key.escape_ascii();
-            there.cmd(&[b"PERSIST", &key[..]]);
-            let payload = there.cmd(&[b"DUMP", &key[..]]);
-            let reply = here.cmd(&[b"RESTORE", &key[..], b"0", payload.bytes()]);
+            there.cmd(&[&b"PERSIST"[..], &key[..]]);
+            let payload = there.cmd(&[&b"DUMP"[..], &key[..]]);
+            let reply = here.cmd(&[&b"RESTORE"[..], &key[..], b"0", payload.bytes()]);
             assert_eq!(reply, Value::ok(), "{name} of {binary}");
             assert_eq!(digest_of(&mut here, &key), digest_of(&mut there, &key), "{name} of {binary}");
-            let payload = here.cmd(&[b"DUMP", &key[..]]);
-            let reply = there.cmd(&[b"RESTORE", b"back", b"0", payload.bytes(), b"REPLACE"]);
+            let payload = here.cmd(&[&b"DUMP"[..], &key[..]]);
+            let reply = there.cmd(&[&b"RESTORE"[..], b"back", b"0", payload.bytes(), b"REPLACE"]);
             if newer == Newer::Valkey && key.starts_with(b"h timed") {
                 // Fields with deadlines are written as Redis writes them, which Valkey does not read.
                 assert!(reply.error().is_some());
@@ -120,7 +120,7 @@ fn old_encodings_are_read_as_by_redis() {
     let (mut here, mut there) = (kvick.client(), theirs.client());
     for (number, (of, body)) in rows.iter().enumerate() {
         let payload = payload(*of, body, 6);
-        let restore = |client: &mut Client| client.cmd(&[b"RESTORE", b"key", b"0", &payload[..], b"REPLACE"]);
+        let restore = |client: &mut Client| client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
         let (mine, yours) = (restore(&mut here), restore(&mut there));
         assert_eq!(mine, yours, "row {number}, type {of}");
         if mine == Value::ok() {
@@ -166,7 +166,7 @@ fn fields_with_deadlines_in_every_form() {
     let mut digests = Vec::new();
     for (of, version, body, good) in rows {
         let payload = payload(of, &body, version);
-        let reply = client.cmd(&[b"RESTORE", b"key", b"0", &payload[..], b"REPLACE"]);
+        let reply = client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
         assert_eq!(reply == Value::ok(), good, "type {of}: {reply:?}");
         if good {
             digests.push(digest_of(&mut client, b"key"));

@@ -101,6 +101,8 @@ const TIPS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (VARIES, &["zrandmember", "zscan"]),
+    (VARIES, &["hpttl", "hrandfield", "hscan", "httl"]),
+    (ORDER_VARIES, &["hgetall", "hkeys", "hvals"]),
     (&["request_policy:all_nodes", "response_policy:agg_sum"], &["latency|reset"]),
     (&["request_policy:all_shards", "nondeterministic_output_order"], &["keys"]),
     (&["request_policy:all_shards", "response_policy:agg_sum"], &["dbsize"]),
