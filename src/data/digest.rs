@@ -119,7 +119,7 @@ impl Digest {
             let mut of_member = Digest::default();
             member.with_bytes(|text| of_member.mix(text));
             of_member.mix(&score_text);
-            self.0.iter_mut().zip(of_member.0).for_each(|(byte, other)| *byte ^= other);
+            self.add(&of_member.0);
         }
     }
 

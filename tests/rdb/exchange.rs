@@ -120,7 +120,8 @@ fn old_encodings_are_read_as_by_redis() {
     let (mut here, mut there) = (kvick.client(), theirs.client());
     for (number, (of, body)) in rows.iter().enumerate() {
         let payload = payload(*of, body, 6);
-        let restore = |client: &mut Client| client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
+        let restore =
+            |client: &mut Client| client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
         let (mine, yours) = (restore(&mut here), restore(&mut there));
         assert_eq!(mine, yours, "row {number}, type {of}");
         if mine == Value::ok() {
