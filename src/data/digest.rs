@@ -123,7 +123,15 @@ impl Digest {
         }
     }
 
-    fn mix_stream(&mut self, _stream: &Stream) {}
+    fn mix_stream(&mut self, stream: &Stream) {
+        for entry in stream.entries.iter() {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.pairs() {
+                field.with_bytes(|text| self.mix(text));
+                value.with_bytes(|text| self.mix(text));
+            }
+        }
+    }
 
     fn add(&mut self, data: &[u8]) {
         for (byte, other) in self.0.iter_mut().zip(sha1(data)) {

@@ -32,6 +32,7 @@ pub mod list;
 pub mod set;
 pub mod hash;
 pub mod zset;
+pub mod stream;
 pub mod value;
 pub mod payload;
 pub mod file;

@@ -279,6 +279,13 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$set" => return key(SET_KEYS, random),
         "$z" => return key(ZSET_KEYS, random),
         "$x" => return key(STREAM_KEYS, random),
+        "$xid" => return new_id(random),
+        "$xold" => return old_id(random),
+        "$xopen" => return [&b"("[..], &old_id(random)].concat(),
+        "$last" => return b"$".to_vec(),
+        "$xlen" => *random.pick(&[0, 1, 5, 20, 99, 100, 101, 150, 250]),
+        "$g" => return random.pick(&["g1", "g1", "g2", "g2", "nog"]).as_bytes().to_vec(),
+        "$c" => return random.pick(&["c1", "c2", "c3"]).as_bytes().to_vec(),
         "$field" => {
             return random.pick(&["f1", "f2", "f3", "f4", "f5", "7", "-1", "a b", ""]).as_bytes().to_vec();
         }
@@ -321,6 +328,36 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         }
     };
     number.to_string().into_bytes()
+}
+
+thread_local! {
+    /// How many IDs were made up for new entries: these have to ascend.
+    static NEW_IDS: std::cell::Cell<i64> = const { std::cell::Cell::new(8) };
+}
+
+/// The ID of a new entry, mostly one that follows all before it.
+fn new_id(random: &mut Random) -> Vec<u8> {
+    let made = NEW_IDS.get() + 1;
+    NEW_IDS.set(made);
+    let ms = made / 4 * if random.chance(1) { 1000 } else { 1 };
+    match random.below(20) {
+        0..10 => format!("{ms}-*").into_bytes(),
+        10..12 => format!("{ms}").into_bytes(),
+        12..19 => format!("{ms}-{}", random.range(0, 4)).into_bytes(),
+        _ => random.pick(JUNK).as_bytes().to_vec(),
+    }
+}
+
+/// An ID that an entry may well have.
+fn old_id(random: &mut Random) -> Vec<u8> {
+    let back = *random.pick(&[4, 20, 100, 400]);
+    let ms = (NEW_IDS.get() - random.range(0, back)).max(0) / 4;
+    match random.below(20) {
+        0..5 => format!("{ms}").into_bytes(),
+        5..7 => b"0".to_vec(),
+        7 => random.pick(JUNK).as_bytes().to_vec(),
+        _ => format!("{ms}-{}", random.range(0, 3)).into_bytes(),
+    }
 }
 
 fn any_keys(random: &mut Random) -> &'static [&'static [u8]] {

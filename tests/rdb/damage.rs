@@ -11,9 +11,9 @@ use crate::fill::{Newer, commands};
 use crate::play::Play;
 
 /// Payloads up to this length are cut and altered everywhere, longer ones at random places.
-const EVERYWHERE_BYTES_MAX: usize = 600;
+const EVERYWHERE_BYTES_MAX: usize = 300;
 /// Random alterations of a longer one.
-const ALTERATIONS: usize = 300;
+const ALTERATIONS: usize = 50;
 /// A reference of three bytes in a compressed string may stand for 264; and a short text for an entry in a table.
 const PROPORTION: usize = 400;
 

@@ -32,6 +32,17 @@ fn readable_by(newer: Newer) -> Newer {
     }
 }
 
+/// Valkey has another digest of fields with deadlines, and does not read how they are written here.
+fn drop_timed(client: &mut Client, newer: Newer) {
+    if newer == Newer::Valkey {
+        assert_eq!(
+            client.cmd(&["HPEXPIRETIME", "h timed", "FIELDS", "1", "field 5"]).items()[0].int(),
+            2_000_000_000_001
+        );
+        assert_eq!(client.cmd(&["DEL", "h timed", "h timed long"]).int(), 2);
+    }
+}
+
 #[test]
 fn dumps_go_both_ways() {
     for (binary, newer) in peers() {
@@ -42,14 +53,13 @@ fn dumps_go_both_ways() {
             fill(&mut client, newer);
             client.say("SET gone 1 PX 1");
             wait_until("it expires", || client.say("GET gone").is_null());
-            let expected = digest(&mut client);
             assert_eq!(client.say("SAVE"), Value::ok());
+            drop_timed(&mut client, newer);
+            let expected = digest(&mut client);
             let kvick = take_over(theirs, &server::binary(), &args);
             let mut client = kvick.client();
+            drop_timed(&mut client, newer);
             assert_eq!(digest(&mut client), expected, "{binary} {more:?}");
-            if newer == Newer::Valkey {
-                client.cmd(&["DEL", "h timed", "h timed long"]);
-            }
             let expected = digest(&mut client);
             assert_eq!(client.say("SAVE"), Value::ok());
             let theirs = take_over(kvick, &binary, &args);
@@ -82,7 +92,7 @@ fn default_directories_of_logs_go_both_ways() {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| name.contains(".base."))
             .collect();
-        assert_eq!(bases, ["appendonly.aof.2.base.rdb"], "{binary}");
+        assert_eq!(bases, ["appendonly.aof.3.base.rdb"], "{binary}");
         let theirs = take_over(kvick, &binary, &args);
         assert_eq!(digest(&mut theirs.client()), expected, "back to {binary}");
     }

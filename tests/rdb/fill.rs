@@ -151,9 +151,6 @@ fn streams() -> Vec<Words> {
     all
 }
 
-/// Whether there are streams here yet.
-const STREAMS: bool = false;
-
 /// Date of all deadlines: 2033, rather late.
 const DEADLINE: &str = "2000000000000";
 
@@ -161,7 +158,6 @@ fn deadlines(newer: Newer) -> Vec<Words> {
     let mut all: Vec<Words> = ["s short", "l small", "t small", "h small", "z small", "x"]
         .map(|key| words([b"PEXPIREAT", key.as_bytes(), DEADLINE.as_bytes()]))
         .to_vec();
-    all.truncate(if STREAMS { 6 } else { 5 });
     if newer == Newer::Nothing {
         return all;
     }
@@ -188,9 +184,7 @@ pub fn commands(newer: Newer) -> Vec<Words> {
     all.extend(sets(random));
     all.extend(hashes(random));
     all.extend(zsets(random));
-    if STREAMS {
-        all.extend(streams());
-    }
+    all.extend(streams());
     all.extend(deadlines(newer));
     for line in ["SELECT 3", "SET a 1", "RPUSH l x y", "SET b 2 PXAT 2000000000000", "SELECT 0"] {
         all.push(line.split(' ').map(|word| word.as_bytes().to_vec()).collect());

@@ -103,6 +103,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (VARIES, &["zrandmember", "zscan"]),
     (VARIES, &["hpttl", "hrandfield", "hscan", "httl"]),
     (ORDER_VARIES, &["hgetall", "hkeys", "hvals"]),
+    (VARIES, &["xadd", "xautoclaim", "xclaim", "xinfo|consumers", "xpending", "xtrim"]),
     (&["request_policy:all_nodes", "response_policy:agg_sum"], &["latency|reset"]),
     (&["request_policy:all_shards", "nondeterministic_output_order"], &["keys"]),
     (&["request_policy:all_shards", "response_policy:agg_sum"], &["dbsize"]),

@@ -3,7 +3,7 @@
 use crate::data::entry::{Entry, Kind, Value};
 use crate::data::rdb::read::{Fault, Limits, Reader};
 use crate::data::rdb::write::Encoder;
-use crate::data::rdb::{hash, kind, list, set, string, zset};
+use crate::data::rdb::{hash, kind, list, set, stream, string, zset};
 
 /// The type as which a value is written.
 pub fn type_of(entry: &Entry) -> u8 {
@@ -34,6 +34,8 @@ pub fn write(out: &mut Encoder<'_>, entry: &Entry) {
         hash::write(out, value);
     } else if let Some(value) = entry.zset() {
         zset::write(out, value);
+    } else if let Some(value) = entry.stream() {
+        stream::write(out, value);
     }
 }
 
@@ -67,6 +69,10 @@ pub fn read(reader: &mut Reader<'_>, of: u8, key: &[u8], limits: &Limits) -> Res
         | kind::HASH_LISTPACK_EX => {
             let value = hash::read(reader, of, &limits.hash)?;
             (!value.is_empty()).then_some(Value::Hash(value))
+        }
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            // Unlike other collections a stream may be empty.
+            Some(Value::Stream(Box::new(stream::read(reader, of)?)))
         }
         kind::MODULE | kind::MODULE_2 => {
             let id = reader.length()?;

@@ -1,0 +1,350 @@
+//! `XREAD` and `XREADGROUP`.
+//!
+//! Both look at all streams twice: first whether everything is as it should be, so that an error leaves no trace, then
+//! to reply. Waiting for entries is not possible yet: with `BLOCK` a request is answered if there is something, and
+//! refused by name if it would have to wait.
+
+use crate::base::number::parse_i64;
+use crate::command::options::Options;
+use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
+use crate::command::stream::claim::{Deliveries, log_consumer, log_group_id};
+use crate::command::stream::parse::{
+    no_group_to_read, read_stream, reply_entries, reply_entry, reply_id, strict_id,
+};
+use crate::data::keyspace::Key;
+use crate::data::stream::{Id, Pending, Stream};
+use crate::resp::reply::Reply;
+use crate::resp::request::Args;
+
+/// Would have to wait.
+const CANNOT_WAIT: Error = Error::of(
+    "ERR BLOCK is not supported yet: there is nothing to reply, and this server cannot wait for it",
+);
+
+/// What was asked for.
+struct Request<'a> {
+    args: Args<'a>,
+    count: Option<u64>,
+    blocks: bool,
+    no_ack: bool,
+    /// The group and the consumer.
+    group: Option<(&'a [u8], &'a [u8])>,
+    /// Where the first key stands.
+    keys_at: usize,
+    streams: usize,
+}
+
+/// From where on a stream is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// What follows this ID; for a consumer of a group, of what is pending for it.
+    Id(Id),
+    /// What the group has not got yet.
+    New,
+}
+
+impl<'a> Request<'a> {
+    fn parse(args: Args<'a>, now_ms: i64, in_group: bool) -> Result<Request<'a>, Error> {
+        let mut found =
+            Request { args, count: None, blocks: false, no_ack: false, group: None, keys_at: 0, streams: 0 };
+        let mut options = Options::new(args, 1);
+        while options.more() && found.keys_at == 0 {
+            if options.word_with_value("BLOCK") {
+                check_timeout(options.value()?, now_ms)?;
+                found.blocks = true;
+            } else if options.word_with_value("COUNT") {
+                // Nought and less mean all.
+                found.count = u64::try_from(options.integer()?).ok().filter(|count| *count != 0);
+            } else if options.word_with_value("STREAMS") {
+                if !options.left().is_multiple_of(2) {
+                    return Err(unbalanced(in_group));
+                }
+                (found.keys_at, found.streams) = (options.position(), options.left() / 2);
+            } else if 2 < options.left() && options.word("GROUP") {
+                if !in_group {
+                    return Err(Error::of(
+                        "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                found.group = Some((options.value()?, options.value()?));
+            } else if options.word("NOACK") {
+                if !in_group {
+                    return Err(Error::of(
+                        "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                found.no_ack = true;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        if found.keys_at == 0 {
+            return Err(Error::SYNTAX);
+        }
+        if in_group && found.group.is_none() {
+            return Err(Error::of("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(found)
+    }
+
+    fn key(&self, ctx: &Ctx<'_>, index: usize) -> Key<'a> {
+        ctx.key(self.args, self.keys_at + index)
+    }
+
+    /// From where on the stream at `index` is read.
+    fn after(&self, index: usize, stream: Option<&Stream>) -> Result<After, Error> {
+        let text = self.args.get(self.keys_at + self.streams + index);
+        let in_group = self.group.is_some();
+        Ok(match text {
+            b"$" | b"+" if in_group => return Err(meaningless(text[0] as char)),
+            b"$" => After::Id(stream.map_or(Id::ZERO, |stream| stream.entries.last_id())),
+            // Behind the last but one, whatever that may be.
+            b"+" => {
+                let last = stream.map_or(Id::ZERO, |stream| stream.entries.last_present());
+                After::Id(last.prev().unwrap_or(Id::ZERO))
+            }
+            b">" if in_group => After::New,
+            b">" => {
+                return Err(Error::of(
+                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
+                     <consumer> option.",
+                ));
+            }
+            text => match strict_id(text, 0)? {
+                Id::MAX if in_group => After::New,
+                id => After::Id(id),
+            },
+        })
+    }
+
+    /// Looks whether all is well with all streams. Returns whether there is anything to reply.
+    fn check(&self, ctx: &mut Ctx<'_>) -> Result<bool, Error> {
+        let mut ready = false;
+        for index in 0..self.streams {
+            let key = self.key(ctx, index);
+            let stream = read_stream(ctx, key)?;
+            let after = match self.group {
+                None => self.after(index, stream)?,
+                Some((name, _)) => {
+                    let missing = || no_group_to_read(key.bytes, name);
+                    let group = stream.and_then(|stream| stream.groups.get(name)).ok_or_else(missing)?;
+                    match self.after(index, stream)? {
+                        After::New => After::Id(group.last_id),
+                        After::Id(_) => {
+                            ready = true;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let After::Id(after) = after else { continue };
+            ready |= stream.is_some_and(|stream| has_after(stream, after));
+        }
+        Ok(ready)
+    }
+}
+
+fn unbalanced(in_group: bool) -> Error {
+    Error::of(if in_group {
+        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
+    } else {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified."
+    })
+}
+
+fn meaningless(sign: char) -> Error {
+    Error::text(format!(
+        "ERR The {sign} ID is meaningless in the context of XREADGROUP: you want to read the history of this \
+         consumer by specifying a proper ID, or use the > ID to get new messages. The {sign} ID would just return \
+         an empty result set."
+    ))
+}
+
+fn check_timeout(text: &[u8], now_ms: i64) -> Result<(), Error> {
+    let timeout = parse_i64(text).ok_or(Error::of("ERR timeout is not an integer or out of range"))?;
+    if timeout < 0 {
+        return Err(Error::of("ERR timeout is negative"));
+    }
+    match timeout.checked_add(now_ms) {
+        Some(_) => Ok(()),
+        None => Err(Error::of("ERR timeout is out of range")),
+    }
+}
+
+/// Whether there is an entry behind this ID.
+fn has_after(stream: &Stream, id: Id) -> bool {
+    id < stream.entries.last_id()
+        && id.next().is_some_and(|start| stream.entries.range(start, Id::MAX).next().is_some())
+}
+
+/// Begins what is replied of a stream.
+fn begin(reply: &mut Reply, key: Key<'_>) {
+    if !reply.resp3() {
+        reply.array(2);
+    }
+    reply.bulk(key.bytes);
+}
+
+pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let request = Request::parse(args, ctx.now().0, false)?;
+    if !request.check(ctx)? {
+        if request.blocks {
+            return Err(CANNOT_WAIT);
+        }
+        ctx.reply.null_array();
+        return Ok(Effect::Unchanged);
+    }
+    let (mark, mut replied) = (ctx.reply.later(), 0);
+    for index in 0..request.streams {
+        let key = request.key(ctx, index);
+        let Some(stream) = ctx.keys.stored(key).and_then(|entry| entry.stream()) else { continue };
+        let After::Id(after) = request.after(index, Some(stream))? else { continue };
+        if !has_after(stream, after) {
+            continue;
+        }
+        replied += 1;
+        begin(ctx.reply, key);
+        let start = after.next().unwrap_or(Id::MAX);
+        reply_entries(ctx.reply, stream.entries.range(start, Id::MAX), request.count);
+    }
+    finish(ctx, mark, replied);
+    Ok(Effect::Unchanged)
+}
+
+fn finish(ctx: &mut Ctx<'_>, mark: crate::resp::reply::Mark, replied: usize) {
+    match ctx.reply.resp3() {
+        true => ctx.reply.fill_map(mark, replied),
+        false => ctx.reply.fill_array(mark, replied),
+    }
+}
+
+pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let request = Request::parse(args, ctx.now().0, true)?;
+    let ready = request.check(ctx)?;
+    if !ready && request.blocks {
+        return Err(CANNOT_WAIT);
+    }
+    ctx.log_expired();
+    let mark = ctx.reply.mark();
+    let later = ctx.reply.later();
+    let (mut replied, mut changed) = (0, false);
+    for index in 0..request.streams {
+        let key = request.key(ctx, index);
+        let read = read_as_consumer(ctx, &request, index)?;
+        replied += usize::from(read.replied);
+        if let Some(event) = read.event {
+            changed = true;
+            ctx.changed(Class::Stream, event, key);
+        }
+    }
+    if replied == 0 {
+        ctx.reply.rollback(mark);
+        ctx.reply.null_array();
+    } else {
+        finish(ctx, later, replied);
+    }
+    Ok(if changed { Effect::Logged } else { Effect::Unchanged })
+}
+
+/// What became of one stream.
+#[derive(Default)]
+struct Read {
+    replied: bool,
+    /// What happened, if something did.
+    event: Option<&'static str>,
+}
+
+fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> Result<Read, Error> {
+    let key = request.key(ctx, index);
+    let (now_ms, database) = (ctx.now().0, ctx.keys.selected());
+    let log = &mut ctx.state.log;
+    let (Some((group_name, consumer_name)), Some(stream)) =
+        (request.group, ctx.keys.write(key).and_then(|entry| entry.stream_mut()))
+    else {
+        return Ok(Read::default());
+    };
+    let after = request.after(index, Some(stream))?;
+    let Some(group) = stream.groups.get_mut(group_name) else { return Ok(Read::default()) };
+    let (consumer, created) = group.ensure_consumer(consumer_name, now_ms);
+    let mut read = Read { replied: false, event: created.then_some("xgroup-createconsumer") };
+    if created {
+        log_consumer(log, database, key.bytes, group_name, consumer_name);
+    }
+    group.consumer_mut(consumer).seen_ms = now_ms;
+    let mut deliveries = Deliveries::new(key.bytes, group_name, consumer_name);
+    if let After::Id(after) = after {
+        begin(ctx.reply, key);
+        read.replied = true;
+        let again = history(ctx.reply, stream, group_name, (consumer, after), request.count, now_ms);
+        let last_id = stream.groups.get(group_name).map_or(Id::ZERO, |group| group.last_id);
+        again.iter().for_each(|pending| deliveries.add(log, database, last_id, pending));
+        deliveries.write(log, database, last_id);
+        if !again.is_empty() {
+            read.event = read.event.or(Some(""));
+        }
+        return Ok(read);
+    }
+    let last_id = group.last_id;
+    if !has_after(stream, last_id) {
+        return Ok(read);
+    }
+    begin(ctx.reply, key);
+    read.replied = true;
+    let Stream { entries, groups } = stream;
+    let Some(group) = groups.get_mut(group_name) else { return Ok(read) };
+    let (mark, mut delivered) = (ctx.reply.later(), 0);
+    let start = last_id.next().unwrap_or(Id::MAX);
+    for entry in entries.range(start, Id::MAX).take(request.count.map_or(usize::MAX, |n| n as usize)) {
+        group.entries_read = entries.count_read(group, entry.id);
+        group.last_id = entry.id;
+        reply_entry(ctx.reply, &entry);
+        delivered += 1;
+        if !request.no_ack {
+            let pending = Pending { id: entry.id, time_ms: now_ms, count: 1, consumer };
+            group.assign(pending);
+            deliveries.add(log, database, entry.id, &pending);
+        }
+    }
+    ctx.reply.fill_array(mark, delivered);
+    group.consumer_mut(consumer).active_ms = now_ms;
+    deliveries.write(log, database, group.last_id);
+    log_group_id(log, database, key.bytes, group_name, group);
+    read.event = read.event.or(Some(""));
+    Ok(read)
+}
+
+/// Replies what is pending for a consumer behind an ID, and counts those entries that are still there as delivered once
+/// more. Returns these.
+fn history(
+    reply: &mut Reply,
+    stream: &mut Stream,
+    group: &[u8],
+    (consumer, after): (u32, Id),
+    count: Option<u64>,
+    now_ms: i64,
+) -> Vec<Pending> {
+    let Stream { entries, groups } = stream;
+    let (mut again, mut replied) = (Vec::new(), 0);
+    let Some(group) = groups.get_mut(group) else { return again };
+    let mark = reply.later();
+    let start = after.next().unwrap_or(Id::MAX);
+    let ids = group.consumer(consumer).pending_from(start);
+    for id in ids.take(count.map_or(usize::MAX, |count| count as usize)) {
+        replied += 1;
+        match (entries.get(id), group.pending(id)) {
+            (Some(entry), Some(known)) => {
+                reply_entry(reply, &entry);
+                let count = known.count.wrapping_add(1);
+                again.push(Pending { time_ms: now_ms, count, ..*known });
+            }
+            _ => {
+                reply.array(2);
+                reply_id(reply, id);
+                reply.null_array();
+            }
+        }
+    }
+    reply.fill_array(mark, replied);
+    again.iter().for_each(|pending| group.assign(*pending));
+    again
+}

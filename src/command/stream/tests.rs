@@ -1,0 +1,454 @@
+//! Scripts of stream commands: what is said, what comes back, what the log hears.
+
+use crate::base::date::UnixMs;
+use crate::config::Settings;
+use crate::data::digest::Digest;
+use crate::engine::Engine;
+use crate::resp::request::Request;
+use crate::state::session::Session;
+use std::io::IoSlice;
+
+struct Client {
+    engine: Engine,
+    token: usize,
+}
+
+impl Client {
+    fn new(resp3: bool) -> Client {
+        let mut engine = Engine::new(Settings::default(), 7);
+        let token = engine.open_session(Session { resp3, ..Session::default() });
+        engine.set_now(UnixMs(1_000_000));
+        engine.state.log.enabled = true;
+        let mut client = Client { engine, token };
+        // The log's first SELECT.
+        client.say("SET s x");
+        client
+    }
+
+    /// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
+    fn say(&mut self, line: &str) -> String {
+        let request = Request::new(line.split(' ').map(str::as_bytes));
+        let (engine, token) = (&mut self.engine, self.token);
+        engine.enter(token);
+        let prepared = engine.prepare(token, request.args());
+        engine.run(token, request.args(), prepared);
+        engine.leave(token);
+        let output = std::mem::take(&mut engine.state.sessions[token].output);
+        let mut slices = [IoSlice::new(&[]); 64];
+        let used = output.slices(usize::MAX, &mut slices);
+        let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
+        let log = std::mem::take(engine.state.log.pending_mut());
+        let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
+        if !log.is_empty() {
+            let words = String::from_utf8_lossy(&log).into_owned();
+            let mut records = words.replace("\r\n", " ");
+            // Lengths go, and each record begins behind a semicolon.
+            let kept: Vec<&str> = records
+                .split(' ')
+                .filter(|word| !(word.starts_with('$') && 1 < word.len()))
+                .map(|word| if word.starts_with('*') && 1 < word.len() { ";" } else { word })
+                .collect();
+            records = kept.join(" ");
+            text.push_str(" /");
+            text.push_str(records.trim_start_matches(';').trim_end());
+        }
+        text
+    }
+}
+
+fn check(resp3: bool, script: &[(&str, &str)]) {
+    let mut client = Client::new(resp3);
+    for (line, expected) in script {
+        assert_eq!(client.say(line), *expected, "{line}");
+    }
+}
+
+const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
+const SYNTAX: &str = "-ERR syntax error|";
+const INVALID: &str = "-ERR Invalid stream ID specified as stream command argument|";
+const NOT_ABOVE: &str = "-ERR The ID specified in XADD is equal or smaller than the target stream top item|";
+
+#[test]
+fn adding() {
+    check(
+        false,
+        &[
+            ("XADD x * f v", "$9|1000000-0| / XADD x 1000000-0 f v"),
+            ("XADD x * f v", "$9|1000000-1| / XADD x 1000000-1 f v"),
+            ("XADD x 1000000-* f v", "$9|1000000-2| / XADD x 1000000-2 f v"),
+            ("XADD x 1000001-* f v", "$9|1000001-0| / XADD x 1000001-0 f v"),
+            ("XADD x 1000001 f v", NOT_ABOVE),
+            ("XADD x 1000000-* f v", NOT_ABOVE),
+            ("XADD x 2000000 f v g w", "$9|2000000-0| / XADD x 2000000 f v g w"),
+            ("XADD x * f v", "$9|2000000-1| / XADD x 2000000-1 f v"),
+            ("XADD x 0-0 f v", "-ERR The ID specified in XADD must be greater than 0-0|"),
+            ("XADD y 0-* f v", "$3|0-1| / XADD y 0-1 f v"),
+            ("XADD x - f v", INVALID),
+            ("XADD x 1-2-3 f v", INVALID),
+            ("XADD x * f", "-ERR wrong number of arguments for 'xadd' command|"),
+            ("XADD x * f v g", "-ERR wrong number of arguments for 'xadd' command|"),
+            ("XADD s * f v", WRONG),
+            ("XADD none NOMKSTREAM * f v", "$-1|"),
+            ("XADD x NOMKSTREAM * f v", "$9|2000000-2| / XADD x 2000000-2 f v"),
+            ("XLEN x", ":7|"),
+            (
+                "XADD x 18446744073709551615-18446744073709551615 f v",
+                "$41|18446744073709551615-18446744073709551615| / XADD x 18446744073709551615-18446744073709551615 f v",
+            ),
+            ("XADD x * f v", "-ERR The stream has exhausted the last possible ID, unable to add more items|"),
+            (
+                "XADD y 1-18446744073709551615 f v",
+                "$22|1-18446744073709551615| / XADD y 1-18446744073709551615 f v",
+            ),
+            ("XADD y 1-* f v", NOT_ABOVE),
+        ],
+    );
+}
+
+#[test]
+fn trimming() {
+    let without = "-ERR syntax error, LIMIT cannot be used without the special ~ option|";
+    let both = "-ERR syntax error, MAXLEN and MINID options at the same time are not compatible|";
+    check(
+        false,
+        &[
+            ("XADD x MAXLEN 2 1-1 f v", "$3|1-1| / XADD x MAXLEN = 2 1-1 f v"),
+            ("XADD x MAXLEN = 2 2-1 f v", "$3|2-1| / XADD x MAXLEN = 2 2-1 f v"),
+            ("XADD x MAXLEN 2 3-1 f v", "$3|3-1| / XADD x MAXLEN = 2 3-1 f v"),
+            ("XADD x MAXLEN ~ 2 4-1 f v", "$3|4-1| / XADD x MAXLEN = 3 4-1 f v"),
+            ("XADD x MINID ~ 5 LIMIT 7 5-1 f v", "$3|5-1| / XADD x MINID = 2-1 5-1 f v"),
+            ("XADD x MINID 4 6-1 f v", "$3|6-1| / XADD x MINID = 4-0 6-1 f v"),
+            ("XLEN x", ":3|"),
+            ("XTRIM x MAXLEN 2", ":1| / XTRIM x MAXLEN = 2"),
+            ("XTRIM x MAXLEN 2", ":0|"),
+            ("XTRIM x MINID ~ 9-9", ":2| / XTRIM x MINID = 18446744073709551615-18446744073709551615"),
+            ("XLEN x", ":0|"),
+            ("EXISTS x", ":1|"),
+            ("XTRIM none MAXLEN 2", ":0|"),
+            ("XTRIM s MAXLEN 2", WRONG),
+            ("XTRIM x MAXLEN -1", "-ERR The MAXLEN argument must be >= 0.|"),
+            ("XTRIM x MAXLEN ~ 1 LIMIT -1", "-ERR The LIMIT argument must be >= 0.|"),
+            ("XTRIM x MAXLEN 1 LIMIT 1", without),
+            ("XTRIM x MAXLEN = 1 LIMIT 0", without),
+            ("XTRIM x LIMIT 1 MAXLEN", SYNTAX),
+            ("XTRIM x MAXLEN 1 MINID 1", both),
+            ("XTRIM x MAXLEN 1 MAXLEN 1", both),
+            ("XTRIM x LIMIT 0", "-ERR syntax error, XTRIM must be called with a trimming strategy|"),
+            ("XTRIM x LIMIT 1", "-ERR wrong number of arguments for 'xtrim' command|"),
+            (
+                "XADD x LIMIT 1 9-9 f v",
+                "-ERR syntax error, LIMIT cannot be used without specifying a trimming strategy|",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn ranges() {
+    check(
+        false,
+        &[
+            ("XADD x 1-1 f v", "$3|1-1| / XADD x 1-1 f v"),
+            ("XADD x 1-2 f 300 g 007", "$3|1-2| / XADD x 1-2 f 300 g 007"),
+            ("XADD x 2-1 f w", "$3|2-1| / XADD x 2-1 f w"),
+            ("XRANGE x - + COUNT 1", "*1|*2|$3|1-1|*2|$1|f|$1|v|"),
+            ("XRANGE x 1 1", "*2|*2|$3|1-1|*2|$1|f|$1|v|*2|$3|1-2|*4|$1|f|$3|300|$1|g|$3|007|"),
+            ("XREVRANGE x + (1-2", "*1|*2|$3|2-1|*2|$1|f|$1|w|"),
+            ("XRANGE x (1-2 (2-1", "*0|"),
+            ("XRANGE x + -", "*0|"),
+            ("XRANGE x (- +", INVALID),
+            ("XRANGE x ( +", INVALID),
+            (
+                "XRANGE x (18446744073709551615-18446744073709551615 +",
+                "-ERR invalid start ID for the interval|",
+            ),
+            ("XRANGE x - (0-0", "-ERR invalid end ID for the interval|"),
+            ("XRANGE x - + COUNT 0", "*-1|"),
+            ("XRANGE x - + COUNT -1", "*-1|"),
+            ("XRANGE none - + COUNT 0", "*0|"),
+            ("XRANGE x - + COUNT", SYNTAX),
+            ("XRANGE x - + NUMBER 1", SYNTAX),
+            ("XRANGE s - +", WRONG),
+            ("XDEL x 1-2 9-9", ":1| / XDEL x 1-2 9-9"),
+            ("XDEL x 1-2", ":0|"),
+            ("XDEL x 1-1 x", INVALID),
+            ("XDEL none x", ":0|"),
+            ("XDEL s 1", WRONG),
+            ("XSETID x 1-9", "-ERR The ID specified in XSETID is smaller than the target stream top item|"),
+            ("XSETID x 1-1", "-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id|"),
+            (
+                "XSETID x 3 ENTRIESADDED 1",
+                "-ERR The entries_added specified in XSETID is smaller than the target stream length|",
+            ),
+            ("XSETID x 3 ENTRIESADDED -1", "-ERR entries_added must be positive|"),
+            (
+                "XSETID x 3 MAXDELETEDID 4",
+                "-ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id|",
+            ),
+            ("XSETID x 3 MAXDELETEDID", SYNTAX),
+            (
+                "XSETID x 3-3 ENTRIESADDED 9 MAXDELETEDID 2-5",
+                "+OK| / XSETID x 3-3 ENTRIESADDED 9 MAXDELETEDID 2-5",
+            ),
+            ("XSETID none 3", "-ERR no such key|"),
+            (
+                "XINFO STREAM x",
+                "*20|$6|length|:2|$15|radix-tree-keys|:1|$16|radix-tree-nodes|:2|\
+                $17|last-generated-id|$3|3-3|$20|max-deleted-entry-id|$3|2-5|$13|entries-added|:9|\
+                $23|recorded-first-entry-id|$3|1-1|$6|groups|:0|$11|first-entry|*2|$3|1-1|*2|$1|f|$1|v|\
+                $10|last-entry|*2|$3|2-1|*2|$1|f|$1|w|",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn reading_without_a_group() {
+    let script = |map: &str, open: &str| {
+        [
+            ("XADD x 1-1 f v".to_owned(), "$3|1-1| / XADD x 1-1 f v".to_owned()),
+            ("XADD y 2-1 f v".into(), "$3|2-1| / XADD y 2-1 f v".into()),
+            (
+                "XREAD STREAMS x y 0 0".into(),
+                format!(
+                    "{map}2|{open}$1|x|*1|*2|$3|1-1|*2|$1|f|$1|v|\
+                {open}$1|y|*1|*2|$3|2-1|*2|$1|f|$1|v|"
+                ),
+            ),
+            (
+                "XREAD COUNT 0 STREAMS x y 1-1 +".into(),
+                format!("{map}1|{open}$1|y|*1|*2|$3|2-1|*2|$1|f|$1|v|"),
+            ),
+            ("XREAD BLOCK 0 STREAMS x 0".into(), format!("{map}1|{open}$1|x|*1|*2|$3|1-1|*2|$1|f|$1|v|")),
+        ]
+    };
+    for (resp3, map, open) in [(false, "*", "*2|"), (true, "%", "")] {
+        let script = script(map, open);
+        let script: Vec<(&str, &str)> = script.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        check(resp3, &script);
+    }
+    let waits =
+        "-ERR BLOCK is not supported yet: there is nothing to reply, and this server cannot wait for it|";
+    check(
+        false,
+        &[
+            ("XREAD STREAMS x $", "*-1|"),
+            ("XREAD BLOCK 5 STREAMS x $", waits),
+            ("XREAD BLOCK 5 STREAMS x 0", waits),
+            ("XREAD BLOCK x STREAMS x 0", "-ERR timeout is not an integer or out of range|"),
+            ("XREAD BLOCK -1 STREAMS x 0", "-ERR timeout is negative|"),
+            ("XREAD BLOCK 9223372036854775807 STREAMS x 0", "-ERR timeout is out of range|"),
+            (
+                "XREAD STREAMS x y 0",
+                "-ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or \
+                '$' must be specified.|",
+            ),
+            ("XREAD COUNT 1 x 0", SYNTAX),
+            ("XREAD COUNT 1 STREAMS", SYNTAX),
+            ("XREAD STREAMS s 0", WRONG),
+            ("XREAD STREAMS x -", INVALID),
+            (
+                "XREAD GROUP a b STREAMS x 0",
+                "-ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.|",
+            ),
+            (
+                "XREAD NOACK STREAMS x 0",
+                "-ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.|",
+            ),
+            (
+                "XREAD STREAMS x >",
+                "-ERR The > ID can be specified only when calling XREADGROUP using the GROUP \
+                <group> <consumer> option.|",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn reading_as_a_group() {
+    check(
+        false,
+        &[
+            (
+                "XGROUP CREATE x g 0",
+                "-ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you \
+                may want to use the MKSTREAM option to create an empty stream automatically.|",
+            ),
+            ("XGROUP CREATE x g $ MKSTREAM", "+OK| / XGROUP CREATE x g $ MKSTREAM"),
+            ("XGROUP CREATE x g 0", "-BUSYGROUP Consumer Group name already exists|"),
+            ("XADD x 1-1 f v", "$3|1-1| / XADD x 1-1 f v"),
+            ("XADD x 1-2 f v", "$3|1-2| / XADD x 1-2 f v"),
+            ("XADD x 1-3 f v", "$3|1-3| / XADD x 1-3 f v"),
+            (
+                "XREADGROUP GROUP g c COUNT 2 STREAMS x >",
+                "*1|*2|$1|x|*2|*2|$3|1-1|*2|$1|f|$1|v|*2|$3|1-2|*2|$1|f|$1|v| \
+                / XGROUP CREATECONSUMER x g c ; XCLAIM x g c 0 1-1 1-2 TIME 1000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1-2 \
+                ; XGROUP SETID x g 1-2 ENTRIESREAD 2",
+            ),
+            (
+                "XREADGROUP GROUP g c BLOCK 1 NOACK STREAMS x >",
+                "*1|*2|$1|x|*1|*2|$3|1-3|*2|$1|f|$1|v| \
+                / XGROUP SETID x g 1-3 ENTRIESREAD 3",
+            ),
+            (
+                "XREADGROUP GROUP g d BLOCK 1 STREAMS x >",
+                "-ERR BLOCK is not supported yet: there is nothing to reply, and this server cannot wait for it|",
+            ),
+            ("XREADGROUP GROUP g d STREAMS x >", "*-1| / XGROUP CREATECONSUMER x g d"),
+            ("XREADGROUP GROUP g d STREAMS x 0", "*1|*2|$1|x|*0|"),
+            ("XDEL x 1-1", ":1| / XDEL x 1-1"),
+            (
+                "XREADGROUP GROUP g c STREAMS x 0",
+                "*1|*2|$1|x|*2|*2|$3|1-1|*-1|*2|$3|1-2|*2|$1|f|$1|v| \
+                / XCLAIM x g c 0 1-2 TIME 1000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1-3",
+            ),
+            ("XPENDING x g", "*4|:2|$3|1-1|$3|1-2|*1|*2|$1|c|$1|2|"),
+            ("XPENDING x g - + 10", "*2|*4|$3|1-1|$1|c|:0|:1|*4|$3|1-2|$1|c|:0|:2|"),
+            ("XPENDING x g (1-1 + 10 c", "*1|*4|$3|1-2|$1|c|:0|:2|"),
+            ("XPENDING x g IDLE 1 - + 10", "*0|"),
+            ("XPENDING x g - + 10 d", "*0|"),
+            ("XPENDING x g - + -1", "*0|"),
+            ("XPENDING x g -", SYNTAX),
+            ("XPENDING x g IDLE 1 - +", SYNTAX),
+            ("XPENDING x nog", "-NOGROUP No such key 'x' or consumer group 'nog'|"),
+            (
+                "XCLAIM x g d 0 1-1 1-2 1-3",
+                "*1|*2|$3|1-2|*2|$1|f|$1|v| / XACK x g 1-1 ; \
+                XCLAIM x g d 0 1-2 TIME 1000000 RETRYCOUNT 3 FORCE JUSTID LASTID 1-3",
+            ),
+            (
+                "XCLAIM x g e 0 1-3 FORCE JUSTID TIME 5 LASTID 1-1",
+                "*1|$3|1-3| / XGROUP CREATECONSUMER x g e ; \
+                XCLAIM x g e 0 1-3 TIME 5 RETRYCOUNT 1 FORCE JUSTID LASTID 1-3",
+            ),
+            ("XCLAIM x g e 9999999 1-3", "*0|"),
+            ("XCLAIM x g e 0 9-9 LASTID 2", "*0| / XGROUP SETID x g 2-0 ENTRIESREAD 3"),
+            ("XCLAIM x g e x 1-3", "-ERR Invalid min-idle-time argument for XCLAIM|"),
+            ("XCLAIM x g e 0 1-3 IDLE x", "-ERR Invalid IDLE option argument for XCLAIM|"),
+            ("XCLAIM x g e 0 1-3 BAD", "-ERR Unrecognized XCLAIM option 'BAD'|"),
+            ("XCLAIM x g e 0 1-3 RETRYCOUNT", "-ERR Unrecognized XCLAIM option 'RETRYCOUNT'|"),
+            (
+                "XAUTOCLAIM x g c 1000 - COUNT 1",
+                "*3|$3|0-0|*1|*2|$3|1-3|*2|$1|f|$1|v|*0| \
+                / XCLAIM x g c 0 1-3 TIME 1000000 RETRYCOUNT 2 FORCE JUSTID LASTID 2-0",
+            ),
+            ("XDEL x 1-2", ":1| / XDEL x 1-2"),
+            ("XAUTOCLAIM x g c 0 0 COUNT 1 JUSTID", "*3|$3|1-3|*0|*1|$3|1-2| / XACK x g 1-2"),
+            ("XAUTOCLAIM x g c 0 0 COUNT 0", "-ERR COUNT must be > 0|"),
+            ("XAUTOCLAIM x g c 0 0 FORCE", SYNTAX),
+            ("XACK x g 1-3 1-3 7", ":1| / XACK x g 1-3 1-3 7"),
+            ("XACK x g x", INVALID),
+            ("XACK x nog x", ":0|"),
+            ("XACK s g 1", WRONG),
+            ("XGROUP CREATECONSUMER x g c", ":0|"),
+            ("XGROUP CREATECONSUMER x nog c", "-NOGROUP No such consumer group 'nog' for key name 'x'|"),
+            ("XGROUP DELCONSUMER x g c", ":0| / XGROUP DELCONSUMER x g c"),
+            ("XGROUP DELCONSUMER x g c", ":0|"),
+            ("XGROUP SETID x g $ ENTRIESREAD -2", "-ERR value for ENTRIESREAD must be positive or -1|"),
+            ("XGROUP SETID x g +", "+OK| / XGROUP SETID x g +"),
+            ("XGROUP DESTROY x g", ":1| / XGROUP DESTROY x g"),
+            ("XGROUP DESTROY x g", ":0|"),
+            (
+                "XREADGROUP GROUP g c STREAMS x >",
+                "-NOGROUP No such key 'x' or consumer group 'g' in XREADGROUP with GROUP option|",
+            ),
+            ("XGROUP BAD x", "-ERR unknown subcommand 'BAD'. Try XGROUP HELP.|"),
+        ],
+    );
+}
+
+#[test]
+fn deleting_with_references() {
+    let mut client = Client::new(false);
+    let pending = |client: &mut Client, group: &str| client.say(&format!("XPENDING x {group} - + 9"));
+    for n in 1..=4 {
+        client.say(&format!("XADD x {n}-0 f v"));
+    }
+    for group in ["a", "b"] {
+        client.say(&format!("XGROUP CREATE x {group} 0"));
+        client.say(&format!("XREADGROUP GROUP {group} c COUNT 3 STREAMS x >"));
+    }
+    for (line, expected) in [
+        ("XACKDEL x a ACKED IDS 2 1-0 9-0", "*2|:2|:-1| / XACK x a 1-0"),
+        ("XACKDEL x b ACKED IDS 1 1-0", "*1|:1| / XACK x b 1-0 ; XDEL x 1-0"),
+        ("XACKDEL x a IDS 1 2-0", "*1|:1| / XACK x a 2-0 ; XDEL x 2-0"),
+        ("XACKDEL x b KEEPREF IDS 1 2-0", "*1|:1| / XACK x b 2-0 ; XDEL x 2-0"),
+        ("XDELEX x ACKED IDS 2 3-0 4-0", "*2|:2|:2|"),
+        ("XACKDEL x b DELREF IDS 1 3-0", "*1|:1| / XACK x b 3-0 ; XACK x a 3-0 ; XDEL x 3-0"),
+        ("XDELEX x IDS 2 4-0 4-0", "*2|:1|:-1| / XDEL x 4-0"),
+        ("XDELEX none IDS 2 4-0 4-0", "*2|:-1|:-1|"),
+        ("XACKDEL none g IDS 1 4-0", "*1|:-1|"),
+        ("XACKDEL x nog IDS 1 4-0", "*1|:-1|"),
+        ("XDELEX s IDS 1 4-0", WRONG),
+        ("XDELEX x IDS 0 1-1", "-ERR Number of IDs must be a positive integer|"),
+        ("XDELEX x IDS abc 1-1", "-ERR Number of IDs must be a positive integer|"),
+        ("XDELEX x IDS 3 1-1 2-2", "-ERR The `numids` parameter must match the number of arguments|"),
+        ("XDELEX x IDS 1 1-1 2-2", SYNTAX),
+        ("XDELEX x KEEPREF ACKED IDS 1 1-1", SYNTAX),
+        ("XDELEX x IDS 1 x", INVALID),
+    ] {
+        assert_eq!(client.say(line), expected, "{line}");
+    }
+    assert_eq!(pending(&mut client, "a"), "*0|");
+    assert_eq!(pending(&mut client, "b"), "*0|");
+}
+
+#[test]
+fn trimming_with_references() {
+    let mut client = Client::new(false);
+    for n in 1..=6 {
+        client.say(&format!("XADD x {n}-0 f v"));
+    }
+    client.say("XGROUP CREATE x g 0");
+    client.say("XREADGROUP GROUP g c COUNT 4 STREAMS x >");
+    for (line, expected) in [
+        ("XTRIM x MAXLEN 0 ACKED", ":0|"),
+        ("XACK x g 2-0", ":1| / XACK x g 2-0"),
+        ("XTRIM x ACKED MAXLEN 0", ":1| / XDEL x 2-0"),
+        ("XTRIM x MAXLEN 4 DELREF", ":1| / XACK x g 1-0 ; XTRIM x MAXLEN = 4"),
+        ("XADD x DELREF MINID 4 7-0 f v", "$3|7-0| / XADD x 7-0 f v ; XACK x g 3-0 ; XTRIM x MINID = 4-0"),
+        ("XADD x ACKED MAXLEN 1 8-0 f v", "$3|8-0| / XADD x 8-0 f v"),
+        ("XADD x KEEPREF MAXLEN 4 9-0 f v", "$3|9-0| / XADD x MAXLEN = 4 9-0 f v"),
+        ("XADD x KEEPREF ACKED 10-0 f v", SYNTAX),
+        ("XTRIM x MAXLEN 1 KEEPREF", ":3| / XTRIM x MAXLEN = 1"),
+        ("XPENDING x g", "*4|:1|$3|4-0|$3|4-0|*1|*2|$1|c|$1|1|"),
+    ] {
+        assert_eq!(client.say(line), expected, "{line}");
+    }
+}
+
+/// Groups' figures after holes, trimming and setting of IDs, as redis-server 8.0.6 replies them.
+#[test]
+fn lag() {
+    let figures = |client: &mut Client| {
+        let info = client.say("XINFO GROUPS x");
+        info.split("entries-read|").nth(1).expect("one group").replace("$3|lag|", "")
+    };
+    let mut client = Client::new(false);
+    for (lines, expected) in [
+        ("XGROUP CREATE x g $ MKSTREAM", "$-1|:0|"),
+        ("XADD x 1-0 d a;XADD x 2-0 d b;XADD x 3-0 d c;XADD x 4-0 d d;XADD x 5-0 d e", "$-1|:5|"),
+        ("XREADGROUP GROUP g c COUNT 1 STREAMS x >", ":1|:4|"),
+        ("XTRIM x MAXLEN 1", ":1|:1|"),
+        ("XREADGROUP GROUP g c STREAMS x >", ":5|:0|"),
+        ("XADD x 6-0 d f", ":5|:1|"),
+        ("XTRIM x MAXLEN 0", ":5|:0|"),
+        ("XADD x 7-0 d a;XADD x 8-0 d a;XADD x 9-0 d a;XDEL x 8-0", ":5|$-1|"),
+    ] {
+        lines.split(';').for_each(|line| drop(client.say(line)));
+        assert_eq!(figures(&mut client), expected, "{lines}");
+    }
+}
+
+/// The digest is what redis-server 7.0.15 replies to `DEBUG DIGEST-VALUE` of the same stream.
+#[test]
+fn digest() {
+    let mut client = Client::new(false);
+    client.say("XADD x 1-1 f v g 12");
+    client.say("XADD x 3-0 f v2");
+    let key = client.engine.keys.key(b"x");
+    let digest = Digest::of_value(client.engine.keys.stored(key).expect("just added"));
+    assert_eq!(digest.to_string(), DIGEST);
+}
+
+const DIGEST: &str = "4f8e5066cc979088553d2f276d1aa07cbafe37d5";
