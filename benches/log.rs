@@ -18,7 +18,7 @@ use kvick::io::aof::append::AppendFile;
 use kvick::io::aof::batch;
 use kvick::io::aof::reader::{Sink, read_file};
 use kvick::io::aof::record::Request;
-use kvick::io::load::{Quietly, Replay};
+use kvick::io::load::{Quietly, Rdb, Replay};
 use kvick::state::log::push_command;
 
 /// Bytes of a record: SET with a key of 16 bytes and a value of 37.
@@ -96,7 +96,7 @@ impl Sink for Nobody {
 
 /// Loads a file into an empty engine.
 fn load(path: &Path, mut engine: Engine) -> Engine {
-    let replay = Replay::begin(&mut engine);
+    let replay = Replay::begin(&mut engine, Rdb::default());
     let report =
         read_file(path, true, &mut Quietly { engine: &mut engine, replay: &replay }).expect("a good file");
     replay.end(&mut engine, UnixMs(1));

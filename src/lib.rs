@@ -66,6 +66,8 @@
 //!   [`config::known`] has no meaning here and says so, [`config::refused`] would break a promise and is an error.
 //! - **The log**: Redis 7's directory with its manifest ([`io::aof::manifest`]), files of RESP commands. Records are
 //!   deterministic: `SET k v PXAT date`, never `EX`; `DEL` for what expired.
+//! - **RDB** ([`data::rdb`]): what `DUMP` replies, snapshots, and a base under `aof-use-rdb-preamble`. Written as Redis
+//!   7.0 reads it, read as Redis 5 to 8 and Valkey write it.
 //! - **Batches** ([`io::aof::batch`]): each write of the log is announced by a line `#KV offset length synced crc`,
 //!   which Redis skips like any other annotation. The line stands *in front* of its batch. Were it at the end, a file
 //!   that ends in records without a line could be a torn write, to be cut off, or what Redis appended after taking
@@ -107,7 +109,8 @@
 //!   `tests/readme.rs` wants the README's table written anew.
 //! - **A directive**: one row in [`config::live`], which is also its field in `Settings`, or in [`config::known`] with a
 //!   reason. If a change at run time must reach a file, a socket or a process, an arm in `io/grant.rs`.
-//! - **A type**: a file in [`data`], a form in `data/entry.rs`, its commands in `engine/snapshot.rs`, its family.
+//! - **A type**: a file in [`data`], a form in `data/entry.rs`, a file in `data/rdb/`, its commands in `engine/snapshot.rs`,
+//!   its family.
 //! - **A figure of INFO**: a field in [`state::stats`] or [`state::server`], a line in `command/info.rs`.
 
 pub mod base;

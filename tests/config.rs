@@ -193,7 +193,6 @@ fn the_stock_file_of_debian_loads() {
     once.dedup();
     assert_eq!(reasons, once);
     assert!(notices.iter().any(|notice| notice.names.contains(&"replica-priority")));
-    assert!(notices.iter().any(|notice| notice.names == ["aof-use-rdb-preamble"]));
     assert!(!notices.iter().any(|notice| notice.names.contains(&"port")));
 }
 
@@ -463,9 +462,7 @@ fn set_tells_what_changed() {
 #[test]
 fn what_is_not_there_yet_is_never_silently_accepted() {
     let mut settings = Settings::default();
-    for (name, value) in
-        [("save", "60 1"), ("aof-use-rdb-preamble", "yes"), ("lazyfree-lazy-user-del", "yes")]
-    {
+    for (name, value) in [("sanitize-dump-payload", "yes"), ("lazyfree-lazy-user-del", "yes")] {
         let changes = settings.set(&[(name, value)], true).expect("fine");
         assert_eq!(changes.ignored.iter().map(|ignored| ignored.0).collect::<Vec<_>>(), [name]);
     }

@@ -467,8 +467,9 @@ fn every_dependency_has_its_reason_beside_it() {
 
 #[test]
 fn tests_wait_only_by_the_one_helper_for_it() {
-    // In the server only commands sleep whose meaning it is: DEBUG SLEEP and the delay of DEBUG RESTART.
-    let helpers = ["tests/common/mod.rs", "src/io/grant.rs"];
+    // In the server only commands sleep whose meaning it is: DEBUG SLEEP and the delay of DEBUG RESTART; and a child
+    // under rdb-key-save-delay.
+    let helpers = ["tests/common/mod.rs", "src/io/grant.rs", "src/io/rdb.rs"];
     let complaints = rust_files(&["src", "tests"])
         .into_iter()
         .filter(|file| !helpers.contains(&file.as_str()) && code_only(&read(file)).contains("thread::sleep"))

@@ -268,16 +268,16 @@ fn reload(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn loadaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if !ctx.state.persistence.aof_enabled {
+        // There is nothing to load, and emptying the server first would lose everything.
+        return Err(Error::of("ERR Error trying to load the AOF files, check server logs."));
+    }
     load(ctx, false, true)
 }
 
 fn load(ctx: &mut Ctx<'_>, save: bool, flush: bool) -> Outcome {
     if ctx.state.persistence.loading.is_some() {
         return Err(LOADING_NOW);
-    }
-    if !save && !ctx.state.persistence.aof_enabled {
-        // There is nothing to load, and emptying the server first would lose everything.
-        return Err(Error::of("ERR Error trying to load the AOF files, check server logs."));
     }
     ask(ctx, Ask::Reload { save, flush })
 }

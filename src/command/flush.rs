@@ -41,6 +41,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     (0..ctx.keys.databases().len()).for_each(|database| ctx.note_whole(database, &[database]));
     let keys = (0..ctx.keys.databases().len()).map(|database| ctx.keys.flush(database)).sum();
     ctx.changed_whole(keys);
+    ctx.state.persistence.flushed_all = true;
     ctx.reply.ok();
     Ok(Effect::Changed)
 }

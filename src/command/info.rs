@@ -237,7 +237,8 @@ fn secs_since(state: &State, mono_ms: u64) -> u64 {
 fn persistence(page: &mut Page, source: &Source<'_>) {
     let state = source.state;
     let figures = &state.persistence;
-    let (done, total) = if figures.rewrite_in_progress { figures.child_keys } else { (0, 0) };
+    let writing = figures.rewrite_in_progress || figures.save_in_progress;
+    let (done, total) = if writing { figures.child_keys } else { (0, 0) };
     let percent = if total == 0 { 0.0 } else { done as f64 / total as f64 * 100.0 };
     page.section("Persistence");
     page.flag("loading", figures.loading.is_some());
@@ -246,18 +247,17 @@ fn persistence(page: &mut Page, source: &Source<'_>) {
     page.field("current_fork_perc", format_args!("{percent:.2}"));
     page.field("current_save_keys_processed", done);
     page.field("current_save_keys_total", total);
-    page.field("rdb_changes_since_last_save", state.dirty);
-    page.zeros(&["rdb_bgsave_in_progress"]);
+    page.field("rdb_changes_since_last_save", state.dirty.saturating_sub(figures.saved_changes));
+    page.flag("rdb_bgsave_in_progress", figures.save_in_progress);
     page.field("rdb_last_save_time", figures.last_save_secs);
-    page.status("rdb_last_bgsave_status", true);
-    page.field("rdb_last_bgsave_time_sec", -1);
-    page.field("rdb_current_bgsave_time_sec", -1);
-    page.zeros(&[
-        "rdb_saves",
-        "rdb_last_cow_size",
-        "rdb_last_load_keys_expired",
-        "rdb_last_load_keys_loaded",
-    ]);
+    page.status("rdb_last_bgsave_status", figures.last_save_ok);
+    page.field("rdb_last_bgsave_time_sec", figures.last_bgsave_secs);
+    let running = figures.save_in_progress.then(|| secs_since(state, figures.save_started_ms) as i64);
+    page.field("rdb_current_bgsave_time_sec", running.unwrap_or(-1));
+    page.field("rdb_saves", figures.saves);
+    page.field("rdb_last_cow_size", figures.save_cow_bytes);
+    page.field("rdb_last_load_keys_expired", figures.rdb_keys_expired);
+    page.field("rdb_last_load_keys_loaded", figures.rdb_keys_loaded);
     page.flag("aof_enabled", figures.aof_enabled);
     page.flag("aof_rewrite_in_progress", figures.rewrite_in_progress);
     page.flag("aof_rewrite_scheduled", figures.rewrite_scheduled);

@@ -118,7 +118,7 @@ fn refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// Whether a policy goes by when or how often a value was used.
-fn counts_use(policy: MaxmemoryPolicy) -> bool {
+pub fn counts_use(policy: MaxmemoryPolicy) -> bool {
     use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
     matches!(policy, AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru)
 }

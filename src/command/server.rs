@@ -1,9 +1,7 @@
 //! The server as a whole: saving, stopping, modules, users.
 
 use crate::command::options::{Options, Slot};
-use crate::command::spec::flag::{
-    ADMIN, ALLOW_BUSY, DANGEROUS, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE,
-};
+use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
 use crate::resp::request::Args;
 use crate::state::ask::Ask;
@@ -26,17 +24,11 @@ pub static COMMANDS: &[Command] = &[
         doc: doc("6.0.0", "depends on the subcommand", "", "Tells about users, of whom there is one.") },
     Command { name: "bgrewriteaof", arity: -1, flags: SAVING, keys: &[], run: bgrewriteaof, subcommands: &[],
         doc: doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE]", "Rewrites the append-only file in its shortest form.") },
-    Command { name: "bgsave", arity: -1, flags: SAVING, keys: &[], run: bgsave, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "[SCHEDULE]", "Refused, as there are no RDB snapshots yet.") },
-    Command { name: "lastsave", arity: 1, flags: LOADING | STALE | FAST | DANGEROUS, keys: &[], run: lastsave, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "", "Refused, as there are no RDB snapshots yet.") },
     Command { name: "module", arity: -2, flags: 0, keys: &[], run: module_help, subcommands: MODULE,
         doc: doc("4.0.0", "depends on the subcommand", "", "Tells about modules, of which there are none.") },
-    Command { name: "save", arity: 1, flags: SAVING | NO_MULTI, keys: &[], run: save, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "", "Refused, as there are no RDB snapshots yet.") },
     Command { name: "shutdown", arity: -1, flags: ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, keys: &[], run: shutdown, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the records that wait for the disk", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
-            "Brings the log to disk and ends the server.") },
+        doc: doc("1.0.0", "O(N) of the records that wait for the disk, and of the keys if there are save points", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            "Brings the log, and a snapshot if there are save points, to disk and ends the server.") },
 ];
 
 #[rustfmt::skip]
@@ -108,29 +100,6 @@ fn no_modules(_: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Err(Error::text(format!("ERR MODULE {name} is not supported by kvick: there are no modules")))
 }
 
-/// The refusal of a command that needs RDB snapshots.
-fn no_snapshots(name: &str) -> Error {
-    Error::text(format!(
-        "ERR {name} is not supported by kvick yet: there are no RDB snapshots; use BGREWRITEAOF"
-    ))
-}
-
-fn save(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    Err(no_snapshots("SAVE"))
-}
-
-fn bgsave(_: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut options = Options::new(args, 1);
-    if options.more() && (!options.word("SCHEDULE") || options.more()) {
-        return Err(Error::SYNTAX);
-    }
-    Err(no_snapshots("BGSAVE"))
-}
-
-fn lastsave(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    Err(no_snapshots("LASTSAVE"))
-}
-
 /// `SCHEDULE`, borrowed from `BGSAVE`, waits for a rewrite under way instead of being refused. Redis knows no
 /// option here and counts anything else as one argument too many.
 fn bgrewriteaof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -172,12 +141,6 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 Ok(Effect::Unchanged)
             }
         };
-    }
-    if save == Some(true) {
-        return Err(Error::of(
-            "ERR SHUTDOWN SAVE is not supported by kvick yet: there are no RDB snapshots; \
-             SHUTDOWN alone brings the append-only file to disk",
-        ));
     }
     ctx.state.ask = Some(Ask::Shutdown { save, now, force });
     Ok(Effect::Unchanged)

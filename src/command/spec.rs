@@ -62,6 +62,8 @@ pub mod flag {
     pub const NOT_QUEUED: u32 = 1 << 30;
     /// May be sent by a client that has subscribed in RESP2.
     pub const SUBSCRIBER: u32 = 1 << 29;
+    /// Of the nodes of a cluster among each other.
+    pub const ASKING: u32 = 1 << 20;
     /// Changes keys although `COMMAND INFO` does not say so: `DEBUG`, one row for reading and writing.
     pub const INTERNAL_WRITE: u32 = 1 << 31;
 
@@ -78,6 +80,7 @@ pub mod flag {
         (STALE, "stale"),
         (SKIP_MONITOR, "skip_monitor"),
         (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
         (MAY_REPLICATE, "may_replicate"),

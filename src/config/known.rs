@@ -15,7 +15,8 @@ pub struct Known {
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "it is a single server, not part of a cluster";
 const TLS: &str = "there is no TLS";
-const RDB: &str = "there are no RDB snapshots yet";
+const RDB_VERSIONS: &str = "the versions of Redis and of Valkey are read alike";
+const SANITIZING: &str = "every length and element of a dump is always checked";
 const ACL: &str = "there are no users beside the default one";
 const THREADS: &str = "one thread serves everything";
 const ALLOCATOR: &str = "the allocator has no such knob";
@@ -31,16 +32,14 @@ const TUNING: &str = "there is nothing to tune";
 const MPTCP: &str = "connections are plain TCP";
 const SUPERVISOR: &str = "readiness is not announced to a supervisor; use a unit of Type=simple";
 
-const SIGNALS: &str = "a signal writes and syncs the log and ends the server, without anything to wait for";
 const TITLE: &str = "the title of the process is left as it was started";
 const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that name anyway";
 const TRACKING: &str = "there is no client-side caching yet";
 const FREEING: &str = "whatever is big is freed in slices, whoever removed it";
-const SYNCING: &str = "a rewrite is always synced as it goes";
+const SYNCING: &str = "a file that a child writes is always synced as it goes";
 const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
 const TICK: &str = "the tick comes every 100 ms";
 
-const STOPPING: &[&str] = &["default", "save", "nosave", "now", "force"];
 const SANITIZE: &[&str] = &["no", "yes", "clients"];
 const FACILITIES: &[&str] =
     &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
@@ -157,14 +156,11 @@ known! {
         "tls-session-cache-timeout", small(0), "300";
         "tls-session-caching", Kind::Bool, "yes";
     }
-    RDB {
-        "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
-        "rdb-save-incremental-fsync", Kind::Bool, "yes";
+    RDB_VERSIONS {
         "rdb-version-check", Kind::Choice(&["strict", "relaxed"]), "strict";
-        "rdbchecksum", Kind::Bool, "yes", Fixed;
-        "rdbcompression", Kind::Bool, "yes";
+    }
+    SANITIZING {
         "sanitize-dump-payload", Kind::Choice(SANITIZE), "no";
-        "stop-writes-on-bgsave-error", Kind::Bool, "yes";
     }
     ACL {
         "acl-pubsub-default", Kind::Choice(&["allchannels", "resetchannels"]), "resetchannels";
@@ -233,10 +229,6 @@ known! {
         "lua-enable-insecure-api", Kind::Bool, "no", Hidden, Protected;
         "lua-replicate-commands", Kind::Text, "", FileOnly;
     }
-    SIGNALS {
-        "shutdown-on-sigint", Kind::Flags(STOPPING), "default";
-        "shutdown-on-sigterm", Kind::Flags(STOPPING), "default";
-    }
     TITLE {
         "proc-title-template", Kind::Title, "{title} {listen-addr} {server-mode}";
         "set-proc-title", Kind::Bool, "yes", Fixed;
@@ -256,6 +248,7 @@ known! {
     }
     SYNCING {
         "aof-rewrite-incremental-fsync", Kind::Bool, "yes";
+        "rdb-save-incremental-fsync", Kind::Bool, "yes";
     }
     COMPRESSION {
         "list-compress-depth", small(0), "0";

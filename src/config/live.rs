@@ -64,20 +64,7 @@ pub struct Caution {
 }
 
 /// The cautions, given once after a load in which the directive was set, and at each `CONFIG SET`.
-pub static CAUTIONS: &[Caution] = &[
-    Caution {
-        name: "aof-use-rdb-preamble",
-        applies: |settings| settings.aof_use_rdb_preamble,
-        refused: false,
-        reason: "rewrites write the base of the log as commands, which every server reads",
-    },
-    Caution {
-        name: "save",
-        applies: |settings| !settings.save.is_empty(),
-        refused: false,
-        reason: "there are no RDB snapshots yet; the append-only file keeps the data",
-    },
-];
+pub static CAUTIONS: &[Caution] = &[];
 
 macro_rules! live {
     ($(
@@ -126,6 +113,8 @@ macro_rules! live {
     };
 }
 
+/// Words that say how a server stops.
+const STOPPING: &[&str] = &["default", "save", "nosave", "now", "force"];
 /// The smallest limit of a query buffer and of a bulk.
 const MIB: u64 = 1024 * 1024;
 /// The largest signed number: the bound of lengths.
@@ -169,6 +158,10 @@ live! {
     dir: String = "dir", Kind::Text, "./", Protected, Written;
     /// Commands under other names, or under none.
     rename_command: Vec<(String, String)> = "rename-command", Kind::Words, "", FileOnly;
+    /// What SIGINT does: words of `SHUTDOWN`.
+    shutdown_on_sigint: String = "shutdown-on-sigint", Kind::Flags(STOPPING), "default";
+    /// What SIGTERM does.
+    shutdown_on_sigterm: String = "shutdown-on-sigterm", Kind::Flags(STOPPING), "default";
     /// Who may use `DEBUG`.
     enable_debug_command: Access = "enable-debug-command", Kind::Choice(Access::NAMES), "no", Fixed;
     /// Who may change protected directives.
@@ -221,12 +214,22 @@ live! {
     aof_load_truncated: bool = "aof-load-truncated", Kind::Bool, "yes";
     /// Whether the dates of writes are noted.
     aof_timestamp_enabled: bool = "aof-timestamp-enabled", Kind::Bool, "no";
-    /// Whether a rewritten base is a snapshot. Ours are commands.
+    /// Whether a rewritten base is an RDB file rather than commands.
     aof_use_rdb_preamble: bool = "aof-use-rdb-preamble", Kind::Bool, "no";
+
+    // Snapshots.
     /// When snapshots are due; empty for never.
     save: Vec<SavePoint> = "save", Kind::Save, "3600 1 300 100 60 10000", Written;
-    /// The file of the snapshot, which a start beside it says is not loaded.
+    /// The file of the snapshot.
     dbfilename: String = "dbfilename", Kind::DumpName, "dump.rdb", Protected;
+    /// Whether strings in it are compressed.
+    rdbcompression: bool = "rdbcompression", Kind::Bool, "yes";
+    /// Whether it ends in a checksum, and whether that must fit.
+    rdbchecksum: bool = "rdbchecksum", Kind::Bool, "yes", Fixed;
+    /// Whether writes are refused after a snapshot that failed, if there are save points.
+    stop_writes_on_bgsave_error: bool = "stop-writes-on-bgsave-error", Kind::Bool, "yes";
+    /// Microseconds that a child rests after each key, for those who test what happens meanwhile; negative for none.
+    rdb_key_save_delay: i32 = "rdb-key-save-delay", int(i32::MIN as i64, i32::MAX as i64), "0", Hidden;
 
     // Lists.
     /// The size of a node of a list: entries, or classes of bytes if negative.

@@ -603,6 +603,20 @@ impl Keyspace {
         now.wrapping_sub(entry.access()) & 0x00ff_ffff
     }
 
+    /// The access bits of a key that was last used so many seconds ago; `None` under an LFU policy.
+    pub fn access_idle(&self, seconds: u64) -> Option<u32> {
+        // Beyond half of what the bits can tell, an age would look like a date to come.
+        let seconds = seconds.min(0x007f_ffff) as u32;
+        let is_lru = self.access_policy == AccessPolicy::Lru;
+        is_lru.then_some(self.access_secs.wrapping_sub(seconds) & 0x00ff_ffff)
+    }
+
+    /// The access bits of a key with this LFU counter; `None` under any other policy.
+    pub fn access_frequent(&self, counter: u8) -> Option<u32> {
+        let is_lfu = self.access_policy != AccessPolicy::Lru;
+        is_lfu.then_some(self.access_now().minutes() << 8 | u32::from(counter))
+    }
+
     /// The LFU counter of the entry as it stands now, under an LFU policy.
     pub fn frequency(&self, entry: &Entry) -> u32 {
         self.access_now().decayed(entry)

@@ -485,6 +485,43 @@ impl Collection for List {
     }
 }
 
+/// Makes a list of nodes as they come, from an RDB file.
+#[derive(Default)]
+pub struct Builder {
+    quick: Quick,
+}
+
+impl Builder {
+    /// Adds a node of `count` elements in the encoding of a run, which the caller has checked. None are no node.
+    pub fn add_run(&mut self, elements: &[u8], count: usize) {
+        if 0 < count {
+            self.quick.len += count;
+            self.quick.nodes.push_back(Node::Run(Run::from_elements(elements, count)));
+        }
+    }
+
+    /// Adds a node that is one large element.
+    pub fn add_alone(&mut self, text: Bytes) {
+        self.quick.len += 1;
+        self.quick.nodes.push_back(Node::Alone(text));
+    }
+
+    /// The list: small if it is one run within the limits, as in Redis.
+    pub fn finish(mut self, limits: Limits) -> List {
+        self.quick.nodes.shrink_to_fit();
+        let form = match self.quick.nodes.front_mut() {
+            None => return List::new(),
+            Some(Node::Run(run))
+                if run.count() == self.quick.len && !limits.exceeded(run.size(), run.count()) =>
+            {
+                Form::Small(std::mem::take(run))
+            }
+            Some(_) => Form::Quick(Box::new(self.quick)),
+        };
+        List { form }
+    }
+}
+
 /// Pushes values onto a list that [`List::grow`] has prepared for them.
 pub struct Growth<'a> {
     list: &'a mut List,

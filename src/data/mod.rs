@@ -15,3 +15,4 @@ pub mod hyperloglog;
 pub mod entry;
 pub mod keyspace;
 pub mod digest;
+pub mod rdb;

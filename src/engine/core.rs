@@ -26,8 +26,8 @@ pub struct Engine {
     pub(crate) used_memory: fn(&Keyspace) -> usize,
     /// Names of commands, if `rename-command` has changed any.
     pub(super) names: Option<Box<Names>>,
-    /// A child shares the pages: what need not be written is left alone.
-    snapshot_running: bool,
+    /// So many children share the pages: what need not be written is left alone.
+    snapshots_running: u32,
     /// A table that grows now would grow at the cost of keys.
     pub(super) memory_tight: bool,
 }
@@ -47,7 +47,7 @@ impl Engine {
             now: UnixMs::ZERO,
             used_memory: |_| memory::used(),
             names: names.expect("the caller has checked the names").map(Box::new),
-            snapshot_running: false,
+            snapshots_running: 0,
             memory_tight: false,
         };
         engine.apply_settings();
@@ -78,18 +78,18 @@ impl Engine {
 
     /// In: a child has been forked that writes the data as it is now.
     pub fn begin_snapshot(&mut self) {
-        self.snapshot_running = true;
+        self.snapshots_running += 1;
         self.set_resizing();
     }
 
     /// In: that child has ended.
     pub fn end_snapshot(&mut self) {
-        self.snapshot_running = false;
+        self.snapshots_running = self.snapshots_running.saturating_sub(1);
         self.set_resizing();
     }
 
     pub(super) fn set_resizing(&mut self) {
-        let reluctant = self.snapshot_running || self.memory_tight;
+        let reluctant = 0 < self.snapshots_running || self.memory_tight;
         self.keys.set_resizing(match (self.state.debug.dict_resizing, reluctant) {
             (false, _) => Resizing::Forbidden,
             (true, true) => Resizing::Avoided,
@@ -125,7 +125,7 @@ impl Engine {
         let session = &mut self.state.sessions[token];
         self.reply.out = std::mem::take(&mut session.output);
         self.reply.set_resp3(session.resp3);
-        self.keys.touching = !session.no_touch && !self.snapshot_running;
+        self.keys.touching = !session.no_touch && self.snapshots_running == 0;
         self.state.weigh(token);
     }
 

@@ -14,6 +14,13 @@ use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
 
+const SNAPSHOT_FAILED: Error = Error::of(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that \
+     may modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+     error.",
+);
+
 /// What the first pass found out about a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared {
@@ -165,11 +172,21 @@ impl Engine {
         if persistence.loading.is_some() && !command.has(LOADING) {
             return Some(Error::of("LOADING Redis is loading the dataset in memory"));
         }
+        if !persistence.last_save_ok && (command.has(WRITE) || command.name == "ping") && self.stops_writes()
+        {
+            return Some(SNAPSHOT_FAILED);
+        }
         if !persistence.last_write_ok && command.has(WRITE) {
             let cause = &persistence.last_write_error;
             return Some(Error::text(format!("MISCONF Errors writing to the AOF file: {cause}")));
         }
         None
+    }
+
+    /// Whether writes are refused after a snapshot that failed.
+    fn stops_writes(&self) -> bool {
+        let settings = &self.state.settings;
+        settings.stop_writes_on_bgsave_error && !settings.save.is_empty()
     }
 
     /// Runs a command's function and carries its effect on.

@@ -6,6 +6,7 @@ pub mod evict;
 pub mod dispatch;
 pub mod sessions;
 pub mod replay;
+pub mod load;
 pub mod tick;
 pub mod snapshot;
 

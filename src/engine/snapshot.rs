@@ -1,6 +1,7 @@
 //! The whole data as commands: what a rewritten log begins with.
 
 mod hash;
+pub mod rdb;
 mod set;
 mod stream;
 mod zset;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use crate::config;
 use crate::config::Settings;
-use crate::engine::snapshot::write_snapshot;
-use crate::io::aof::reader::read_file;
+use crate::engine::snapshot::rdb::write_rdb;
 use crate::io::host::{Host, Waiting, Wish};
 use crate::io::listen;
-use crate::io::load::{Quietly, Replay};
+use crate::io::load::{Quietly, Rdb, Replay};
+use crate::io::rdb;
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
 use crate::state::session::{Closing, Wait};
@@ -30,14 +30,17 @@ impl Host {
                 Ok(text) => self.engine.reply().status(text),
                 Err(text) => self.engine.reply_error(text),
             },
+            Ask::Save => self.save(),
+            Ask::SaveInBackground { schedule } => self.save_in_background(schedule),
+            Ask::CancelSave => self.cancel_save(),
             Ask::ApplySettings { changed, before } => self.apply_settings(&changed, *before),
             Ask::RewriteConfig => {
                 let done =
                     self.rewrite_config().map_err(|error| format!("ERR Rewriting config file: {error}"));
                 self.reply_done(done);
             }
-            Ask::Shutdown { force, .. } => {
-                if self.shut_down(force) {
+            Ask::Shutdown { force, save, .. } => {
+                if self.shut_down(force, save) {
                     self.engine.state.sessions[session].closing = Closing::AfterReply;
                 } else {
                     self.engine.reply_error("ERR Errors trying to SHUTDOWN. Check logs.");
@@ -74,6 +77,49 @@ impl Host {
                 crate::base::memory::collect();
                 self.engine.reply().ok();
             }
+        }
+    }
+
+    fn save(&mut self) {
+        if self.engine.state.persistence.save_in_progress {
+            self.engine.reply_error("ERR Background save already in progress");
+        } else if self.snapshots.save(&mut self.engine).is_ok() {
+            self.engine.reply().ok();
+        } else {
+            // Redis says no more than this; the reason is in the server's log.
+            self.engine.reply_error("ERR");
+        }
+    }
+
+    fn save_in_background(&mut self, schedule: bool) {
+        let figures = &mut self.engine.state.persistence;
+        if figures.save_in_progress {
+            self.engine.reply_error("ERR Background save already in progress");
+        } else if figures.rewrite_in_progress && schedule {
+            figures.save_scheduled = true;
+            self.engine.reply().status("Background saving scheduled");
+        } else if figures.rewrite_in_progress {
+            self.engine.reply_error(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+                 schedule a BGSAVE whenever possible.",
+            );
+        } else {
+            let now_ms = self.clock.mono_ms();
+            match self.snapshots.start(&mut self.engine, self.store.claim(), now_ms) {
+                Ok(()) => self.engine.reply().status("Background saving started"),
+                Err(_) => self.engine.reply_error("ERR"),
+            }
+        }
+    }
+
+    fn cancel_save(&mut self) {
+        let scheduled = std::mem::take(&mut self.engine.state.persistence.save_scheduled);
+        if self.snapshots.end_child(&mut self.engine) {
+            self.engine.reply().status("Background saving cancelled");
+        } else if scheduled {
+            self.engine.reply().status("Scheduled background saving cancelled");
+        } else {
+            self.engine.reply_error("ERR Background saving is currently not in progress or scheduled");
         }
     }
 
@@ -208,24 +254,30 @@ impl Host {
         written
     }
 
-    /// `DEBUG RELOAD` and `DEBUG LOADAOF`.
+    /// `DEBUG RELOAD` and `DEBUG LOADAOF`. With the log off, what was written before is the snapshot.
     fn reload(&mut self, save: bool) -> io::Result<()> {
         if self.engine.state.persistence.loading.is_some() {
             return Err(io::Error::other("the append only file is being loaded"));
         }
         self.store.flush(&mut self.engine.state)?;
-        let dump = PathBuf::from(format!("temp-reload-{}.aof", std::process::id()));
-        if save {
-            let written =
-                fs::File::create(&dump).and_then(|mut file| write_snapshot(&self.engine, &mut file, |_| {}));
+        let temporary = PathBuf::from(format!("temp-reload-{}.rdb", std::process::id()));
+        let dump = if save {
+            let written = fs::File::create(&temporary)
+                .and_then(|mut file| write_rdb(&self.engine, true, &mut file, |_| {}));
             if let Err(error) = written {
                 // A part of the data is of no use to anybody.
-                fs::remove_file(&dump).ok();
+                fs::remove_file(&temporary).ok();
                 return Err(error);
             }
-        } else {
+            Some(temporary)
+        } else if self.store.is_on() {
             self.store.may_be_read_again()?;
-        }
+            None
+        } else {
+            let path = PathBuf::from(&self.engine.state.settings.dbfilename);
+            path.metadata()?;
+            Some(path)
+        };
         // Without FLUSH the same: whatever is there is in the file too, and replaces itself.
         (0..self.engine.keys.databases().len()).for_each(|database| {
             self.engine.keys.flush(database);
@@ -233,18 +285,17 @@ impl Host {
         let now = self.engine.now();
         // The client that asked is between two of its requests: its output is put aside for the time.
         let (out, resp3) = (std::mem::take(&mut self.engine.reply().out), self.engine.reply().resp3());
-        let replay = Replay::begin(&mut self.engine);
+        let replay = Replay::begin(&mut self.engine, Rdb::default());
         let mut sink = Quietly { engine: &mut self.engine, replay: &replay };
-        let read = if save {
-            read_file(&dump, true, &mut sink).map(|_| ()).map_err(io::Error::from)
-        } else {
-            self.store.read_again(&mut sink)
+        let read = match &dump {
+            Some(path) => rdb::load(path, &mut sink),
+            None => self.store.read_again(&mut sink),
         };
         replay.end(&mut self.engine, now);
         self.engine.reply().out = out;
         self.engine.reply().set_resp3(resp3);
-        if save {
-            fs::remove_file(&dump)?;
+        if let Some(path) = dump.filter(|_| save) {
+            fs::remove_file(path)?;
         }
         read
     }

@@ -11,6 +11,7 @@ use crate::io::aof::store::{Sendable, Store};
 use crate::io::clock::Clock;
 use crate::io::listen::Listener;
 use crate::io::proc;
+use crate::io::rdb::Snapshots;
 use crate::io::sys;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
@@ -66,6 +67,8 @@ pub struct Host {
     pub clock: Clock,
     /// The log.
     pub store: Store,
+    /// The snapshots.
+    pub snapshots: Snapshots,
     /// What clients connect to.
     pub listeners: Vec<Listener>,
     /// The TCP listeners are new, and nobody watches them yet.
@@ -107,12 +110,14 @@ impl Host {
         identity.config_file = config_file;
         identity.os = proc::system();
         identity.started_ms = clock.mono_ms();
+        engine.state.persistence.last_save_secs = clock.date_micros() / 1_000_000;
         engine.state.process.total_system_bytes = proc::total_memory_bytes();
         engine.state.process.startup_bytes = memory::used() as u64;
         Ok(Host {
             engine,
             clock,
             store,
+            snapshots: Snapshots::default(),
             listeners: Vec::new(),
             relisten: false,
             waiting: Vec::new(),
@@ -216,6 +221,10 @@ impl Host {
 
     /// Step 4 of the turn.
     pub fn write_log(&mut self) {
+        if std::mem::take(&mut self.engine.state.persistence.flushed_all) {
+            let is_read_at_start = !self.store.is_on();
+            self.snapshots.forget(&mut self.engine, is_read_at_start);
+        }
         let (date, now) = (self.engine.now(), self.engine.state.process.mono_ms);
         self.store.write(&mut self.engine.state, date, now);
     }
@@ -236,24 +245,37 @@ impl Host {
         if signal == libc::SIGCHLD {
             let now = self.clock.mono_ms();
             self.store.watch_child(&mut self.engine, now);
+            self.snapshots.watch_child(&mut self.engine, now);
             return;
         }
-        let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        let settings = &self.engine.state.settings;
+        let (name, how) = match signal {
+            libc::SIGINT => ("SIGINT", &settings.shutdown_on_sigint),
+            _ => ("SIGTERM", &settings.shutdown_on_sigterm),
+        };
+        let has = |word: &str| how.split(' ').any(|other| other == word);
+        let (force, save) = (has("force"), has("save").then_some(true).or(has("nosave").then_some(false)));
         self.stops += 1;
         if 1 < self.stops {
             log::warn!("You insist... exiting now.");
             sys::exit_child(1);
         }
         log::warn!("Received {name} scheduling shutdown...");
-        self.shut_down(false);
+        self.shut_down(force, save);
     }
 
     /// Stops gracefully: everything is written and synced. If that fails the server stops all the same when it is
     /// forced or a signal told it to, with another exit code; the replies of what was not written were never sent.
     ///
+    /// A snapshot is written if `save` says so, or says nothing and there are save points; if that fails, only force
+    /// stops the server, as in Redis.
+    ///
     /// Returns whether the server will stop.
-    pub fn shut_down(&mut self, force: bool) -> bool {
+    pub fn shut_down(&mut self, force: bool, save: Option<bool>) -> bool {
         log::warn!("User requested shutdown...");
+        if self.snapshots.end_child(&mut self.engine) {
+            log::warn!("There was a child saving a snapshot. It was killed");
+        }
         let flushed = self.store.flush(&mut self.engine.state);
         if let Err(error) = &flushed {
             if !force && self.stops == 0 {
@@ -261,6 +283,14 @@ impl Host {
                 return false;
             }
             log::error!("Error trying to write the log, exiting without: {error}");
+        }
+        let is_loading = self.engine.state.persistence.loading.is_some();
+        if save.unwrap_or(!self.engine.state.settings.save.is_empty()) && !is_loading {
+            log::info!("Saving the final snapshot before exiting.");
+            if self.snapshots.save(&mut self.engine).is_err() && !force {
+                log::error!("Error trying to save the DB, can't exit.");
+                return false;
+            }
         }
         self.store.end_child();
         log::warn!("kvick is now ready to exit, bye bye...");
@@ -295,6 +325,7 @@ impl Host {
         }
         self.synced();
         self.store.tick(&mut self.engine, now);
+        self.snapshots.tick(&mut self.engine, self.store.claim(), now);
     }
 
     /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.

@@ -2,26 +2,58 @@
 
 use crate::base::date::UnixMs;
 use crate::base::number::parse_u64;
+use crate::data::rdb::Limits;
+use crate::data::rdb::file::Loaded;
 use crate::engine::Engine;
+use crate::engine::load::Outcome;
 use crate::engine::replay::Replayed;
 use crate::engine::snapshot::KEYS_NOTE;
 use crate::io::aof::reader::Sink;
 use crate::io::aof::record::Request;
+use crate::io::rdb::Keys;
 
 /// A key takes at least this much of a log.
 const KEY_BYTES_MIN: u64 = 24;
 
-/// Requests of a log being run again.
+/// Requests of a log being run again, or keys of an RDB file put in their places.
 pub struct Replay {
     token: usize,
     logging: bool,
+    /// What is going on with RDB files.
+    pub rdb: Rdb,
+}
+
+/// How keys of an RDB file are taken.
+#[derive(Clone, Copy, Default)]
+pub struct Rdb {
+    /// Those that expired up to here are left out; zero: none. In a log none may be, since what follows counts on them.
+    pub drop_before: UnixMs,
+    /// A key that is there already is replaced.
+    pub merge: bool,
 }
 
 impl Replay {
     /// Begins: nothing of what follows is logged, and nothing expires.
-    pub fn begin(engine: &mut Engine) -> Replay {
+    pub fn begin(engine: &mut Engine, rdb: Rdb) -> Replay {
         let logging = engine.state.log.enabled;
-        Replay { token: engine.begin_replay(), logging }
+        let figures = &mut engine.state.persistence;
+        (figures.rdb_keys_loaded, figures.rdb_keys_expired) = (0, 0);
+        Replay { token: engine.begin_replay(), logging, rdb }
+    }
+
+    /// Puts one key of an RDB file where it belongs.
+    ///
+    /// # Errors
+    ///
+    /// What makes the file unusable.
+    pub fn key(&self, engine: &mut Engine, key: Loaded) -> Result<(), String> {
+        let outcome = engine.load_key(key, self.rdb.drop_before, self.rdb.merge)?;
+        let figures = &mut engine.state.persistence;
+        match outcome {
+            Outcome::Loaded => figures.rdb_keys_loaded += 1,
+            Outcome::Expired => figures.rdb_keys_expired += 1,
+        }
+        Ok(())
     }
 
     /// Runs one request.
@@ -99,4 +131,28 @@ impl Sink for Quietly<'_> {
     fn soon(&mut self, request: Request<'_>) {
         self.replay.soon(self.engine, request);
     }
+
+    fn rdb(&mut self) -> Option<&mut dyn Keys> {
+        Some(self)
+    }
+}
+
+impl Keys for Quietly<'_> {
+    fn limits(&self) -> Limits {
+        self.engine.load_limits()
+    }
+
+    fn checks(&self) -> bool {
+        self.engine.state.settings.rdbchecksum
+    }
+
+    fn key(&mut self, key: Loaded) -> Result<(), String> {
+        self.replay.key(self.engine, key)
+    }
+
+    fn reserve(&mut self, database: u64, keys: usize) {
+        self.engine.reserve_in(database, keys);
+    }
+
+    fn progress(&mut self, _bytes: u64) {}
 }

@@ -16,6 +16,7 @@ mod serve;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
+use crate::base::date::UnixMs;
+use crate::data::rdb::Limits as LoadLimits;
+use crate::data::rdb::file::Loaded;
 use crate::engine::Engine;
 use crate::io::aof::reader::{self, Sink};
 use crate::io::aof::record::Request;
@@ -31,7 +35,8 @@ use crate::io::aof::store::Sendable;
 use crate::io::client::Client;
 use crate::io::clock::Clock;
 use crate::io::host::Host;
-use crate::io::load::Replay;
+use crate::io::load::{Rdb, Replay};
+use crate::io::rdb::{self, Keys};
 use crate::io::sys;
 use crate::state::server::Loading;
 
@@ -123,9 +128,9 @@ impl Server {
     /// Loads the data, then serves until told to stop. Returns the exit code.
     pub fn run(mut self) -> i32 {
         let mut events = Events::with_capacity(1024);
-        if self.host.engine.state.settings.appendonly
-            && let Err(error) = self.load(&mut events)
-        {
+        let appendonly = self.host.engine.state.settings.appendonly;
+        let loaded = if appendonly { self.load_log(&mut events) } else { self.load_dump(&mut events) };
+        if let Err(error) = loaded {
             log::error!("{error}");
             self.remove_unix_sockets();
             return 1;
@@ -146,36 +151,75 @@ impl Server {
         code
     }
 
-    /// Loads the log; clients that connect meanwhile hear `-LOADING`.
-    fn load(&mut self, events: &mut Events) -> io::Result<()> {
+    /// Loads the log; clients that connect meanwhile hear `-LOADING`. Without a log a dump is what it begins with.
+    fn load_log(&mut self, events: &mut Events) -> io::Result<()> {
         let total = self.host.store.find()?;
-        let dump = &self.host.engine.state.settings.dbfilename;
-        if total == 0 && std::path::Path::new(dump).exists() {
-            log::warn!(
-                "There is no log, but a dump, {dump}, which cannot be read: starting without its data"
-            );
+        let dump = self.dump().filter(|_| self.host.store.is_new());
+        let (place, manifest) = self.host.store.files();
+        let total = dump.as_ref().map_or(total, |(_, size)| *size);
+        // What has expired stays: the log that begins may hold records that count on it, until it says that it went.
+        let loaded = self.loading(events, total, Rdb::default(), |sink| match &dump {
+            Some((path, _)) => rdb::load(path, sink).map(|()| Vec::new()),
+            None => reader::load(&place, &manifest, sink).map_err(io::Error::from),
+        })?;
+        let Some(loaded) = loaded else { return Ok(()) };
+        if let Some((path, _)) = &dump {
+            log::warn!("There is no log yet: it begins with the data of {}", path.display());
+            self.host.store.adopt(path)?;
         }
+        self.host.store.open(&self.host.engine.state.settings, loaded)?;
+        self.host.store.begin(&mut self.host.engine.state);
+        Ok(())
+    }
+
+    /// Loads the dump, if there is one.
+    fn load_dump(&mut self, events: &mut Events) -> io::Result<()> {
+        let Some((path, size)) = self.dump() else { return Ok(()) };
+        let how = Rdb { drop_before: UnixMs(self.host.clock.date_micros() / 1000), merge: false };
+        self.loading(events, size, how, |sink| rdb::load(&path, sink))?;
+        self.host.engine.state.persistence.saved_changes = self.host.engine.state.dirty;
+        Ok(())
+    }
+
+    /// The snapshot on disk and its size.
+    fn dump(&self) -> Option<(PathBuf, u64)> {
+        let path = PathBuf::from(&self.host.engine.state.settings.dbfilename);
+        let metadata = path.metadata().ok().filter(|metadata| metadata.is_file())?;
+        Some((path, metadata.len()))
+    }
+
+    /// Loads what `load` reads, so many bytes. Returns nothing if the server was told to stop meanwhile.
+    fn loading<R>(
+        &mut self,
+        events: &mut Events,
+        total_bytes: u64,
+        how: Rdb,
+        load: impl FnOnce(&mut Serving<'_>) -> io::Result<R>,
+    ) -> io::Result<Option<R>> {
         self.host.begin_turn();
         let now = self.host.engine.now();
         let start_ms = self.host.clock.mono_ms();
         self.host.engine.state.persistence.loading =
-            Some(Loading { start_secs: now.secs(), start_ms, total_bytes: total, ..Loading::default() });
-        let (place, manifest) = self.host.store.files();
-        let replay = Replay::begin(&mut self.host.engine);
-        let loaded = reader::load(&place, &manifest, &mut Serving { server: self, events, replay: &replay });
+            Some(Loading { start_secs: now.secs(), start_ms, total_bytes, ..Loading::default() });
+        let replay = Replay::begin(&mut self.host.engine, how);
+        let loaded = load(&mut Serving { server: self, events, replay: &replay });
         replay.end(&mut self.host.engine, now);
         if self.host.exit_code().is_some() {
-            return Ok(());
+            return Ok(None);
         }
-        self.host.store.open(&self.host.engine.state.settings, loaded?)?;
-        let refused = self.host.engine.state.persistence.loading.take().map_or(0, |loading| loading.refused);
+        let loaded = loaded?;
+        let figures = &mut self.host.engine.state.persistence;
+        let refused = figures.loading.take().map_or(0, |loading| loading.refused);
         if 0 < refused {
             log::warn!("{refused} commands of the log were refused when they were run again");
         }
-        self.host.store.begin(&mut self.host.engine.state);
+        let (keys, expired) = (figures.rdb_keys_loaded, figures.rdb_keys_expired);
+        if 0 < keys + expired {
+            log::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        }
         let took = self.host.clock.mono_ms() - start_ms;
-        log::info!("DB loaded from append only file: {:.3} seconds", took as f64 / 1000.0);
-        Ok(())
+        log::info!("DB loaded from disk: {:.3} seconds", took as f64 / 1000.0);
+        Ok(Some(loaded))
     }
 
     fn turn(&mut self, events: &mut Events) {
@@ -367,6 +411,10 @@ impl Sink for Serving<'_> {
         self.replay.note(engine, line, bytes_max);
     }
 
+    fn rdb(&mut self) -> Option<&mut dyn Keys> {
+        Some(self)
+    }
+
     fn progress(&mut self, bytes: u64) {
         let engine = &mut self.server.host.engine;
         self.replay.pause(engine);
@@ -377,5 +425,30 @@ impl Sink for Serving<'_> {
         }
         self.server.turn(self.events);
         self.replay.resume(&mut self.server.host.engine);
+    }
+}
+
+impl Keys for Serving<'_> {
+    fn limits(&self) -> LoadLimits {
+        self.server.host.engine.load_limits()
+    }
+
+    fn checks(&self) -> bool {
+        self.server.host.engine.state.settings.rdbchecksum
+    }
+
+    fn key(&mut self, key: Loaded) -> Result<(), String> {
+        if self.server.host.exit_code().is_some() {
+            return Err("told to stop".to_owned());
+        }
+        self.replay.key(&mut self.server.host.engine, key)
+    }
+
+    fn reserve(&mut self, database: u64, keys: usize) {
+        self.server.host.engine.reserve_in(database, keys);
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        Sink::progress(self, bytes);
     }
 }

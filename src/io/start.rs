@@ -204,8 +204,10 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
         log::warn!("Configuration loaded from {file}");
     }
     notices.iter().for_each(|notice| log::warn!("{notice}"));
-    if !settings.appendonly {
-        log::warn!("The append only file is off: nothing will be kept when this server stops");
+    if !settings.appendonly && settings.save.is_empty() {
+        log::warn!(
+            "The append only file is off, and there are no save points: nothing is kept when this server stops"
+        );
     }
     log::info!("Port: {}", settings.port);
     log::info!("PID: {pid}");

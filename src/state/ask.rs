@@ -11,6 +11,15 @@ pub enum Ask {
         /// `SCHEDULE` was given: wait for a child that is under way instead of refusing.
         schedule: bool,
     },
+    /// `SAVE`: a snapshot now, in this process.
+    Save,
+    /// `BGSAVE`: a snapshot by a child.
+    SaveInBackground {
+        /// `SCHEDULE` was given: wait for another child that is under way instead of refusing.
+        schedule: bool,
+    },
+    /// `BGSAVE CANCEL`.
+    CancelSave,
     /// `CONFIG SET`: the settings have been checked and changed; `before` undoes them. Reply `OK`, or undo and
     /// say why.
     ApplySettings {

@@ -75,8 +75,30 @@ pub struct Persistence {
     pub child_cow_now_bytes: u64,
     /// Data is being loaded.
     pub loading: Option<Loading>,
-    /// Seconds since the epoch of the start.
+    /// Seconds since the epoch of the last snapshot that succeeded; until then of the start.
     pub last_save_secs: i64,
+    /// Changes that the last snapshot holds, of all since the start.
+    pub saved_changes: u64,
+    /// A child is writing a snapshot.
+    pub save_in_progress: bool,
+    /// A snapshot waits for its turn.
+    pub save_scheduled: bool,
+    /// Monotonic milliseconds when the running snapshot began.
+    pub save_started_ms: u64,
+    /// The last snapshot succeeded.
+    pub last_save_ok: bool,
+    /// Seconds the last child took for a snapshot; -1 if there was none.
+    pub last_bgsave_secs: i64,
+    /// Bytes that child copied on write.
+    pub save_cow_bytes: u64,
+    /// Snapshots since the start.
+    pub saves: u64,
+    /// Everything was flushed: a snapshot that is being written, or the last one, is not wanted any more.
+    pub flushed_all: bool,
+    /// Keys that the last RDB file that was loaded held.
+    pub rdb_keys_loaded: u64,
+    /// Keys in it that had expired.
+    pub rdb_keys_expired: u64,
 }
 
 /// Progress of loading.
@@ -222,6 +244,8 @@ impl State {
             gate: Gate::default(),
             persistence: Persistence {
                 last_rewrite_secs: -1,
+                last_bgsave_secs: -1,
+                last_save_ok: true,
                 last_rewrite_ok: true,
                 last_write_ok: true,
                 ..Persistence::default()

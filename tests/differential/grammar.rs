@@ -320,6 +320,7 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$member" => return value(random),
         "$k" => return key(any_keys(random), random),
         "$v" => return value(random),
+        "$payload" => return payload(random),
         "$tiny" => return random.pick(&["a", "b", "1"]).as_bytes().to_vec(),
         "$long" => return vec![b'x'; random.below(400)],
         "$f" => return mostly(FLOATS, random),
@@ -402,6 +403,32 @@ fn old_id(random: &mut Random) -> Vec<u8> {
 fn any_keys(random: &mut Random) -> &'static [&'static [u8]] {
     let kinds = [STRING_KEYS, LIST_KEYS, MIXED_KEYS, HASH_KEYS, SET_KEYS, ZSET_KEYS, STREAM_KEYS];
     kinds[random.below(kinds.len())]
+}
+
+/// What DUMP might have replied: a short value of some type, now and then with a checksum that is wrong.
+fn payload(random: &mut Random) -> Vec<u8> {
+    let values: &[&[u8]] = &[
+        b"\x00\x05hello",
+        b"\x00\xc0\x2a",
+        b"\x00\x00",
+        b"\x01\x02\x01a\xc1\x05\x01",
+        b"\x12\x01\x02\x0d\x0d\x00\x00\x00\x02\x00\x81a\x02\x81b\x02\xff",
+        b"\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x01\x00\x05\x00",
+        b"\x02\x02\x01a\x02bc",
+        b"\x10\x0d\x0d\x00\x00\x00\x02\x00\x81f\x02\x81v\x02\xff",
+        b"\x04\x01\x01f\x01v",
+        b"\x05\x01\x01m\x00\x00\x00\x00\x00\x00\xf8\x3f",
+        b"\x03\x02\x01m\x031.5\x01n\xfe",
+    ];
+    let mut payload = random.pick(values).to_vec();
+    payload.extend_from_slice(&[10, 0]);
+    let crc = kvick::data::rdb::crc64::update(0, &payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+    if random.chance(5) {
+        let last = payload.len() - 1;
+        payload[last] ^= 1;
+    }
+    payload
 }
 
 /// Mostly a key of the wanted kind, so that commands often find their own type.

@@ -27,7 +27,10 @@ pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (address, encoding) = (entry.address(), entry.encoding());
     let mut text = format!("Value at:{address:?} refcount:1 encoding:{encoding}");
     if !fast {
-        add(&mut text, format_args!(" serializedlength:{}", serialized_len(entry)));
+        add(
+            &mut text,
+            format_args!(" serializedlength:{}", serialized_len(entry, ctx.state.settings.rdbcompression)),
+        );
     }
     let (access, idle) = (entry.access(), ctx.keys.idle_seconds(entry));
     add(&mut text, format_args!(" lru:{access} lru_seconds_idle:{idle}"));

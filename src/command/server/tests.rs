@@ -60,17 +60,9 @@ impl Talk {
 fn saving_stopping_modules_users() {
     let mut talk = Talk::new();
     talk.check(&[
-        ("SAVE", "-ERR SAVE is not supported by kvick yet: there are no RDB snapshots; use BGREWRITEAOF|"),
-        (
-            "BGSAVE",
-            "-ERR BGSAVE is not supported by kvick yet: there are no RDB snapshots; use BGREWRITEAOF|",
-        ),
         ("BGSAVE SCHEDULE x", "-ERR syntax error|"),
         ("BGSAVE x", "-ERR syntax error|"),
-        (
-            "LASTSAVE",
-            "-ERR LASTSAVE is not supported by kvick yet: there are no RDB snapshots; use BGREWRITEAOF|",
-        ),
+        ("LASTSAVE", ":0|"),
         ("SAVE x", "-ERR wrong number of arguments for 'save' command|"),
         ("BGREWRITEAOF x", "-ERR wrong number of arguments for 'bgrewriteaof' command|"),
         ("BGREWRITEAOF schedule x", "-ERR wrong number of arguments for 'bgrewriteaof' command|"),
@@ -84,7 +76,11 @@ fn saving_stopping_modules_users() {
         ("ACL WHOAMI", "$7|default|"),
         ("ACL LIST", "-ERR unknown subcommand 'LIST'. Try ACL HELP.|"),
     ]);
-    assert!(talk.say("SHUTDOWN SAVE").starts_with("-ERR SHUTDOWN SAVE is not supported by kvick yet: "));
+    assert!(talk.wish("SAVE") == Ask::Save);
+    assert!(talk.wish("BGSAVE") == Ask::SaveInBackground { schedule: false });
+    assert!(talk.wish("bgsave schedule") == Ask::SaveInBackground { schedule: true });
+    assert!(talk.wish("BGSAVE CANCEL") == Ask::CancelSave);
+    assert!(talk.wish("SHUTDOWN SAVE") == Ask::Shutdown { save: Some(true), now: false, force: false });
     assert!(talk.wish("BGREWRITEAOF") == Ask::RewriteLog { schedule: false });
     assert!(talk.wish("BGREWRITEAOF schedule") == Ask::RewriteLog { schedule: true });
     assert!(talk.wish("SHUTDOWN") == Ask::Shutdown { save: None, now: false, force: false });

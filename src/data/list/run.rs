@@ -42,6 +42,11 @@ impl Run {
         Run { buf: Vec::with_capacity(bytes), start: 0, count: 0 }
     }
 
+    /// Elements that are already encoded, and so many.
+    pub(super) fn from_elements(elements: &[u8], count: usize) -> Self {
+        Run { buf: elements.to_vec(), start: 0, count: count as u32 }
+    }
+
     #[inline]
     pub(super) fn count(&self) -> usize {
         self.count as usize

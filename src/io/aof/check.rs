@@ -9,6 +9,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::data::rdb::Limits;
+use crate::data::rdb::file::Loaded;
+use crate::io::rdb::Keys;
+
 use super::damage;
 use super::manifest::Manifest;
 use super::reader::{self, Damage, Report, Sink, Trouble};
@@ -76,12 +80,34 @@ fn open_as_manifest(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Takes every request and forgets it.
+/// Takes every request and every key and forgets it.
 struct Nobody;
+
+impl Keys for Nobody {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn checks(&self) -> bool {
+        true
+    }
+
+    fn key(&mut self, _key: Loaded) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn reserve(&mut self, _database: u64, _keys: usize) {}
+
+    fn progress(&mut self, _bytes: u64) {}
+}
 
 impl Sink for Nobody {
     fn request(&mut self, _request: Request<'_>) -> Result<(), String> {
         Ok(())
+    }
+
+    fn rdb(&mut self) -> Option<&mut dyn Keys> {
+        Some(self)
     }
 }
 
@@ -136,7 +162,7 @@ impl Checker<'_> {
                     )?;
                     return Ok(false);
                 }
-                Trouble::Preamble | Trouble::Refused(_) => {
+                Trouble::Preamble | Trouble::Rdb(_) | Trouble::Refused(_) => {
                     writeln!(self.out, "{error}")?;
                     return Ok(false);
                 }

@@ -18,6 +18,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::fault;
@@ -75,7 +76,7 @@ impl Place {
     }
 
     fn part(&self, seq: u64, kind: &str) -> Part {
-        Part { name: joined(&[&self.name, format!(".{seq}.{kind}.aof").as_ref()]), seq }
+        Part { name: joined(&[&self.name, format!(".{seq}.{kind}").as_ref()]), seq }
     }
 
     /// Whether a file of that name can only be one of this log's: `NAME.12.incr.aof`, `NAME.3.base.rdb`.
@@ -264,20 +265,20 @@ impl Manifest {
     pub fn add_increment(&mut self, place: &Place) -> &Part {
         let known = self.increments.iter().chain(&self.history);
         let seq = known.map(|part| part.seq).max().unwrap_or(0) + 1;
-        self.increments.push(place.part(seq, "incr"));
+        self.increments.push(place.part(seq, "incr.aof"));
         &self.increments[self.increments.len() - 1]
     }
 
-    /// The name that the base of the next rewrite will have.
-    pub fn next_base(&self, place: &Place) -> Part {
-        place.part(self.base.as_ref().map_or(0, |base| base.seq) + 1, "base")
+    /// The name that the base of the next rewrite will have, as an RDB file or as commands.
+    pub fn next_base(&self, place: &Place, rdb: bool) -> Part {
+        let seq = self.base.as_ref().map_or(0, |base| base.seq) + 1;
+        place.part(seq, if rdb { "base.rdb" } else { "base.aof" })
     }
 
     /// A rewrite is done: its base, which is in its place under the name of [`Manifest::next_base`] and synced,
     /// replaces the old base and all increments before the one with the number `first_kept`. These become
     /// history.
-    pub fn rewritten(&mut self, place: &Place, first_kept: u64) {
-        let next = self.next_base(place);
+    pub fn rewritten(&mut self, next: Part, first_kept: u64) {
         let old = self.base.replace(next);
         self.history.splice(0..0, old);
         let kept = self.increments.iter().position(|part| first_kept <= part.seq);
@@ -318,7 +319,7 @@ pub enum Found {
 ///
 /// Errors: files of the log are there and the manifest is not, or there is another log, so that a new one would be
 /// begun beside the data;
-/// the manifest names a file that is not there, or one in the RDB format.
+/// the manifest names a file that is not there.
 pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
     let is_old_there = old.is_file();
     match Manifest::read(place)? {
@@ -386,14 +387,6 @@ fn is_to_be_upgraded(place: &Place, manifest: &Manifest) -> bool {
 fn check_parts(place: &Place, manifest: &Manifest) -> io::Result<()> {
     for part in manifest.parts() {
         let path = place.path(&part.name);
-        if path.extension() == Some("rdb".as_ref()) {
-            let text = format!(
-                "{} is in the RDB format, which cannot be read: on the server that wrote it set \
-                 aof-use-rdb-preamble no and rewrite (BGREWRITEAOF), then start again",
-                path.display()
-            );
-            return Err(io::Error::new(ErrorKind::Unsupported, text));
-        }
         path.metadata().map_err(fault::on("find a file that the manifest names:", &path))?;
     }
     Ok(())
@@ -403,7 +396,8 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
     for name in names_in(&place.directory)? {
         let path = place.path(&name);
         // An empty one holds nothing: a first start that was interrupted before its manifest leaves it.
-        let is_full = || path.metadata().is_ok_and(|data| 0 < data.len());
+        // One with a second name is a dump that was to become the base when the manifest was not written any more.
+        let is_full = || path.metadata().is_ok_and(|data| 0 < data.len() && data.nlink() == 1);
         if place.owns(&name) && is_full() {
             let text = format!(
                 "{} is there but the manifest {} is not: starting would begin a new log beside that data. Restore \
@@ -567,15 +561,16 @@ mod tests {
         let place = Place::new("d", "a");
         let mut manifest = Manifest::default();
         assert_eq!(*manifest.add_increment(&place), part("a.1.incr.aof", 1));
-        assert_eq!(manifest.next_base(&place), part("a.1.base.aof", 1));
+        assert_eq!(manifest.next_base(&place, false), part("a.1.base.aof", 1));
         manifest.add_increment(&place);
-        manifest.rewritten(&place, 2);
+        manifest.rewritten(part("a.1.base.aof", 1), 2);
         let text = "file a.1.base.aof seq 1 type b\nfile a.1.incr.aof seq 1 type h\nfile a.2.incr.aof seq 2 type i\n";
         assert_eq!(manifest.format(), text.as_bytes());
         manifest.history.clear();
         manifest.add_increment(&place);
         manifest.add_increment(&place);
-        manifest.rewritten(&place, 4);
+        assert_eq!(manifest.next_base(&place, true), part("a.2.base.rdb", 2));
+        manifest.rewritten(part("a.2.base.aof", 2), 4);
         let text = "file a.2.base.aof seq 2 type b\nfile a.3.incr.aof seq 3 type h\nfile a.2.incr.aof seq 2 type h\n\
                     file a.1.base.aof seq 1 type h\nfile a.4.incr.aof seq 4 type i\n";
         assert_eq!(manifest.format(), text.as_bytes());
@@ -606,8 +601,11 @@ mod tests {
         manifest.base = Some(part("a.1.base.rdb", 1));
         fs::write(place.path("a.1.base.rdb".as_ref()), "REDIS").expect("written");
         manifest.commit(&place).expect("committed");
-        let error = find(&place, &old).expect_err("RDB").to_string();
-        assert!(error.contains("aof-use-rdb-preamble no"), "{error}");
+        let error = find(&place, &old).expect_err("a file is missing").to_string();
+        assert!(error.contains("a.1.incr.aof: No such file"), "{error}");
+        manifest.increments.clear();
+        manifest.commit(&place).expect("committed");
+        assert_eq!(find(&place, &old).expect("an RDB file"), Found::Manifest(manifest));
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub mod damage;
 pub mod append;
 pub mod sync;
 pub mod record;
-mod window;
 pub mod reader;
 pub mod check;
 pub mod child;

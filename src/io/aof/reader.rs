@@ -29,6 +29,8 @@
 //! second). The other way round, a machine whose power was cut without a count of what was synced
 //! (`appendfsync no`) may refuse to start until somebody ran `kvick check-aof --fix`.
 //!
+//! A file may open with an RDB file, as which Redis writes a base. It ends in a checksum and is whole or refused.
+//!
 //! One case remains in which another server's records are cut off, into the copy: a power cut tears our last batch,
 //! Redis takes the directory over, cuts within that batch and appends. Let kvick start once, or check the files,
 //! before handing over a directory after a power cut.
@@ -37,13 +39,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::data::rdb::{self, Fault, file};
+use crate::io::rdb::{Keys, Reading};
+use crate::io::window::{CHUNK_BYTES, Window};
 use crate::resp::args::Span;
 
 use super::batch::{self, MARK};
 use super::damage::{self, Later};
 use super::manifest::{Manifest, Place};
 use super::record::{self, Parsed, Request};
-use super::window::{CHUNK_BYTES, Window};
 
 /// Redis reads lines that begin in `#` up to this length, with the line end.
 const ANNOTATION_BYTES_MAX: usize = 127;
@@ -51,8 +55,8 @@ const ANNOTATION_BYTES_MAX: usize = 127;
 /// Requests that the sink is told of before it gets them.
 const REQUESTS_AHEAD: usize = 16;
 
-/// How a file begins that opens with a snapshot in Redis's own format.
-const PREAMBLE: &[u8] = b"REDIS";
+/// How a file begins that opens with an RDB file; no request and no annotation does.
+const PREAMBLES: [&[u8]; 2] = [file::REDIS, file::VALKEY];
 
 /// Whom the requests are handed to.
 pub trait Sink {
@@ -65,6 +69,11 @@ pub trait Sink {
 
     /// An annotation line that is not about batches.
     fn note(&mut self, _line: &[u8]) {}
+
+    /// Where the keys of an RDB file at the beginning of a file go; `None`: such a file is refused.
+    fn rdb(&mut self) -> Option<&mut dyn Keys> {
+        None
+    }
 
     /// So many more bytes were read: a time to tell waiting clients `-LOADING`.
     fn progress(&mut self, _bytes: u64) {}
@@ -110,8 +119,10 @@ pub struct LoadError {
 pub enum Trouble {
     /// The machine said so.
     Io(io::Error),
-    /// It opens with a snapshot in Redis's own format.
+    /// It opens with an RDB file, which nobody wanted.
     Preamble,
+    /// It opens with an RDB file that cannot be loaded.
+    Rdb(Fault),
     /// A damage that no crash explains; what was good until there, and how many whole batches were seen after it.
     Corrupt {
         /// Where and what.
@@ -130,11 +141,10 @@ impl fmt::Display for LoadError {
         let path = self.path.display();
         match &self.trouble {
             Trouble::Io(error) => write!(out, "cannot read {path}: {error}"),
-            Trouble::Preamble => write!(
-                out,
-                "{path} opens with an RDB preamble, which cannot be read: on the server that wrote it set \
-                 aof-use-rdb-preamble no and rewrite (BGREWRITEAOF), then start again"
-            ),
+            Trouble::Preamble => write!(out, "{path} opens with an RDB file"),
+            Trouble::Rdb(fault) => {
+                write!(out, "{path} opens with an RDB file that cannot be loaded: {fault}")
+            }
             Trouble::Corrupt { damage: Damage { at, why }, report, later } => {
                 write!(out, "{path} is corrupt at byte {at}: {why}.")?;
                 if 0 < *later {
@@ -161,7 +171,8 @@ impl From<LoadError> for io::Error {
         let kind = match &error.trouble {
             Trouble::Io(inner) => inner.kind(),
             Trouble::Preamble => io::ErrorKind::Unsupported,
-            Trouble::Corrupt { .. } | Trouble::Refused(_) => io::ErrorKind::InvalidData,
+            Trouble::Rdb(Fault { trouble: rdb::Trouble::Io(inner), .. }) => inner.kind(),
+            Trouble::Rdb(_) | Trouble::Corrupt { .. } | Trouble::Refused(_) => io::ErrorKind::InvalidData,
         };
         io::Error::new(kind, error.to_string())
     }
@@ -264,9 +275,7 @@ enum Kind {
 
 impl Reader<'_> {
     fn run(&mut self) -> Result<(), Trouble> {
-        if self.want(PREAMBLE.len())? && self.window.bytes().starts_with(PREAMBLE) {
-            return Err(Trouble::Preamble);
-        }
+        self.preamble()?;
         while self.report.torn.is_none() && self.want(1)? {
             self.report.good = self.window.offset();
             match self.window.bytes()[0] {
@@ -282,6 +291,19 @@ impl Reader<'_> {
         if self.report.torn.is_none() {
             self.report.good = self.window.offset();
         }
+        Ok(())
+    }
+
+    /// The RDB file that the file opens with, if it does.
+    fn preamble(&mut self) -> Result<(), Trouble> {
+        let left = usize::try_from(self.window.left()).unwrap_or(usize::MAX);
+        self.want(left.min(file::VALKEY.len()))?;
+        if !PREAMBLES.iter().any(|preamble| self.window.bytes().starts_with(preamble)) {
+            return Ok(());
+        }
+        let keys = self.sink.rdb().ok_or(Trouble::Preamble)?;
+        Reading::new(&mut self.window, keys).run().map_err(Trouble::Rdb)?;
+        self.report.good = self.window.offset();
         Ok(())
     }
 

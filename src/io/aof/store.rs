@@ -30,12 +30,13 @@ use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::batch;
-use crate::io::aof::child::{Child, Work};
+use crate::io::aof::child::Work;
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Loaded, Sink};
 use crate::io::aof::sync::Syncer;
+use crate::io::child::Child;
 use crate::io::sys;
 use crate::state::State;
 
@@ -169,6 +170,31 @@ impl Store {
         (self.place.clone(), self.manifest.clone())
     }
 
+    /// Whether there is no log yet.
+    pub fn is_new(&self) -> bool {
+        self.manifest.base.is_none() && self.manifest.increments.is_empty()
+    }
+
+    /// Takes a dump, whose data was loaded, as the base of a log that begins. The dump stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn adopt(&mut self, dump: &Path) -> io::Result<()> {
+        manifest::make_directory(&self.place)?;
+        self.claim_directory()?;
+        let base = self.manifest.next_base(&self.place, true);
+        let path = self.place.path(&base.name);
+        remove_leftover(&path);
+        // A second name for the same file; nobody ever writes into either. Not every file system has such names.
+        if fs::hard_link(dump, &path).is_err() {
+            fs::copy(dump, &path).map_err(fault::on("copy the dump to", &path))?;
+        }
+        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(fault::on("sync", &path))?;
+        self.manifest.base = Some(base);
+        Ok(())
+    }
+
     /// The log was read: cuts off a torn tail, and opens the last file for what follows.
     ///
     /// # Errors
@@ -212,6 +238,11 @@ impl Store {
         };
         self.file = Some(file);
         Ok(())
+    }
+
+    /// What children must let go of.
+    pub fn claim(&self) -> Option<&fs::File> {
+        self.claim.as_ref()
     }
 
     /// Whether the log is on.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store, remove_leftover};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
-use crate::io::aof::child::{Child, Finished, Work};
+use crate::io::aof::child::Work;
 use crate::io::aof::manifest::Manifest;
+use crate::io::child::{Child, Finished};
 use crate::state::State;
 
 impl Store {
@@ -44,6 +45,9 @@ impl Store {
             Rewrite::None => {
                 self.rewrite = Rewrite::Wanted;
                 state.persistence.rewrite_scheduled = true;
+                if state.persistence.save_in_progress {
+                    return Ok("Background append only file rewriting scheduled");
+                }
                 Ok("Background append only file rewriting started")
             }
         }
@@ -52,6 +56,11 @@ impl Store {
     /// Begins a rewrite that was wanted, if everything is written; see the head of this file.
     pub(super) fn rewrite_now_if_idle(&mut self, engine: &mut Engine, now_ms: u64) {
         if matches!(self.rewrite, Rewrite::Running(_)) {
+            return;
+        }
+        if engine.state.persistence.save_in_progress {
+            // One child at a time: after the snapshot.
+            self.rewrite = Rewrite::Wanted;
             return;
         }
         if !engine.state.log.pending().is_empty() && !self.sync_failed {
@@ -92,8 +101,12 @@ impl Store {
         uncommitted: Option<PathBuf>,
     ) -> io::Result<()> {
         let (place, manifest) = self.files();
-        let work = Work { place, manifest, first_kept, uncommitted };
-        let child = Child::start(engine, &work, self.claim.as_ref())?;
+        let rdb = engine.state.settings.aof_use_rdb_preamble;
+        let work = Work { place, manifest, first_kept, uncommitted, rdb };
+        let path_of = |pid| work.place.temporary_base(pid);
+        let child = Child::start(engine, self.claim.as_ref(), path_of, |engine, path, reports| {
+            work.run(engine, path, reports)
+        })?;
         engine.begin_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = true;
@@ -114,6 +127,7 @@ impl Store {
         engine.end_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = false;
+        figures.child_cow_bytes = running.child.cow_bytes();
         figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
         let temporary = running.child.path().to_path_buf();
         // A child that was killed may have committed before; what is on disk decides.
@@ -139,7 +153,7 @@ impl Store {
 
     /// Reads the manifest that a child may have committed. Returns whether it did.
     fn take_up_manifest(&mut self, running: &Running) -> io::Result<bool> {
-        let base = running.work.manifest.next_base(&self.place);
+        let base = running.work.base();
         match Manifest::read(&self.place)? {
             Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
                 // Those that the child has deleted need not be named again.

@@ -2,16 +2,18 @@
 //!
 //! The buffer is read in big chunks and grows only for a single request that is bigger, and never beyond what is
 //! left of the file, so that no length in a damaged file takes memory that the file does not fill.
+//!
+//! The log and RDB files are read through it, the second sometimes at the beginning of the first.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 /// Bytes in the buffer, unless something bigger must fit in.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file being read from its beginning to the end it had when it was opened.
-pub(super) struct Window {
+pub struct Window {
     file: File,
     size: u64,
     /// Where the bytes at `start` lie in the file.
@@ -22,39 +24,50 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn open(path: &Path) -> io::Result<Window> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn open(path: &Path) -> io::Result<Window> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         let room = usize::try_from(size).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         Ok(Window { file, size, offset: 0, buffer: vec![0; room], start: 0, end: 0 })
     }
 
-    pub(super) fn file(&self) -> &File {
+    /// The file.
+    pub fn file(&self) -> &File {
         &self.file
     }
 
     /// The length of the file.
-    pub(super) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.size
     }
 
     /// Where the window begins in the file.
-    pub(super) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// What is left of the file from here, in the window or not.
-    pub(super) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.size - self.offset
     }
 
     /// The bytes in the window.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
+    /// The last `length` bytes before the window, which were skipped since [`Window::want`] last read something.
+    pub fn behind(&self, length: usize) -> &[u8] {
+        &self.buffer[self.start - length..self.start]
+    }
+
     /// Moves on by `length` bytes of the window.
-    pub(super) fn skip(&mut self, length: usize) {
+    pub fn skip(&mut self, length: usize) {
         debug_assert!(length <= self.end - self.start, "only what was seen is skipped");
         self.start += length;
         self.offset += length as u64;
@@ -62,7 +75,11 @@ impl Window {
 
     /// Reads until at least `length` bytes are in the window; false if the file has not so many left. Tells
     /// `progress` what each read brought.
-    pub(super) fn want(&mut self, length: usize, progress: &mut dyn FnMut(u64)) -> io::Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn want(&mut self, length: usize, progress: &mut dyn FnMut(u64)) -> io::Result<bool> {
         if self.left() < length as u64 {
             return Ok(false);
         }
