@@ -182,8 +182,11 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         b"LSET" => integer(2).is_some_and(|index| i32::try_from(index).is_err()),
         // 7.0 negated the smallest number all the same and removed something; later versions refuse it.
         b"LREM" => integer(2) == Some(i64::MIN),
-        // Only Valkey knows these words here; its rows have them in small letters.
-        b"HSETEX" => args.iter().any(|word| word == b"NX" || word == b"XX"),
+        // Only Valkey knows NX and XX here; its rows have them in small letters. And it does without FIELDS sometimes.
+        b"HSETEX" => {
+            args.iter().any(|word| word == b"NX" || word == b"XX")
+                || !args.iter().any(|word| word.eq_ignore_ascii_case(b"FIELDS"))
+        }
         // The reply would be as long as the count.
         b"HRANDFIELD" => {
             integer(2).is_some_and(|count| (-i64::MAX / 2..-10_000).contains(&count))
