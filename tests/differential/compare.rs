@@ -253,8 +253,11 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         b"SPOP" => args.len() == 2 || integer(2).is_some_and(|count| (1..1000).contains(&count)),
         // The reply would be as long as the count.
         b"SRANDMEMBER" => integer(2).is_some_and(|count| count < -10_000),
-        // Only Valkey knows these words here; its rows have them in small letters.
-        b"HSETEX" => args.iter().any(|word| word == b"NX" || word == b"XX"),
+        // Only Valkey knows NX and XX here; its rows have them in small letters. And it does without FIELDS sometimes.
+        b"HSETEX" => {
+            args.iter().any(|word| word == b"NX" || word == b"XX")
+                || !args.iter().any(|word| word.eq_ignore_ascii_case(b"FIELDS"))
+        }
         // The reply would be as long as the count.
         b"HRANDFIELD" => {
             integer(2).is_some_and(|count| (-i64::MAX / 2..-10_000).contains(&count))

@@ -51,7 +51,7 @@ pub(super) fn log_deadline(ctx: &mut Ctx<'_>, key: Key<'_>, at: UnixMs, fields: 
 }
 
 /// Writes a record that ends in `FIELDS n field…`.
-pub(super) fn log_fields(ctx: &mut Ctx<'_>, head: &[&[u8]], fields: &[&[u8]]) {
+fn log_fields(ctx: &mut Ctx<'_>, head: &[&[u8]], fields: &[&[u8]]) {
     let mut buffer = itoa::Buffer::new();
     let count: [&[u8]; 2] = [b"FIELDS", buffer.format(fields.len()).as_bytes()];
     let words: Vec<&[u8]> = head.iter().chain(&count).chain(fields).copied().collect();
@@ -162,14 +162,16 @@ pub(super) fn hpexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     set_deadlines(ctx, args, DeadlineUnit { ms: 1, relative: false }, "hpexpireat")
 }
 
-/// `HPERSIST key FIELDS n field…`, and what `HGETEX … PERSIST` does: `each` hears what became of each field. Returns
-/// those that had a deadline.
-pub(super) fn persist<'a>(
+/// `HPERSIST key FIELDS n field…`, and what `HGETEX … PERSIST` does: `each` hears what became of each field.
+///
+/// Redis takes no deadline off that has come, even while it loads a log, in which the deadline was still to come. So
+/// the log first hears of a deadline that will not come.
+pub(super) fn persist(
     ctx: &mut Ctx<'_>,
     key: Key<'_>,
-    named: Args<'a>,
+    named: Args<'_>,
     mut each: impl FnMut(&mut Ctx<'_>, i64),
-) -> Result<Vec<&'a [u8]>, Error> {
+) -> Outcome {
     let now = ctx.now();
     let mut changed = Vec::new();
     for field in named.iter() {
@@ -187,11 +189,14 @@ pub(super) fn persist<'a>(
         };
         each(ctx, found);
     }
-    if !changed.is_empty() {
-        ctx.keys.field_deadlines_changed(key);
-        ctx.changed(Class::Hash, "hpersist", key);
+    if changed.is_empty() {
+        return Ok(Effect::Unchanged);
     }
-    Ok(changed)
+    ctx.keys.field_deadlines_changed(key);
+    log_deadline(ctx, key, DEADLINE_MAX, &changed);
+    log_fields(ctx, &[b"HPERSIST", key.bytes], &changed);
+    ctx.changed(Class::Hash, "hpersist", key);
+    Ok(Effect::Logged)
 }
 
 pub(super) fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -200,8 +205,7 @@ pub(super) fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let named = fields(args, 2, NOT_A_COUNT)?;
     ctx.keys.expire_named(key, named.iter());
     ctx.reply.array(named.len());
-    let changed = persist(ctx, key, named, |ctx, found| ctx.reply.integer(found))?;
-    Ok(if changed.is_empty() { Effect::Unchanged } else { Effect::Changed })
+    persist(ctx, key, named, |ctx, found| ctx.reply.integer(found))
 }
 
 /// Replies what `show` makes of each field's deadline and the date of now.

@@ -1,6 +1,6 @@
 //! Values together with deadlines: `HGETEX`, `HSETEX`, `HGETDEL`.
 
-use super::expire::{NOT_A_COUNT, date, fields, log_deadline, log_fields, log_removed, persist};
+use super::expire::{NOT_A_COUNT, date, fields, log_deadline, log_removed, persist};
 use super::{reply_option, set_pairs, settle, to_write};
 use crate::base::date::UnixMs;
 use crate::base::number::parse_i64;
@@ -95,14 +95,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     reply_values(ctx, key, named)?;
     match renewal {
         Renewal::Nothing => Ok(Effect::Unchanged),
-        Renewal::Persist => {
-            let changed = persist(ctx, key, named, |_, _| ())?;
-            if changed.is_empty() {
-                return Ok(Effect::Unchanged);
-            }
-            log_fields(ctx, &[b"HPERSIST", key.bytes], &changed);
-            Ok(Effect::Logged)
-        }
+        Renewal::Persist => persist(ctx, key, named, |_, _| ()),
         Renewal::At(at) if at <= now => {
             let some = remove(ctx, key, named.iter())?;
             Ok(if some { Effect::Logged } else { Effect::Unchanged })

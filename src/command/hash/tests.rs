@@ -201,7 +201,10 @@ fn deadlines_are_set_shown_and_taken_off() {
             ("HPTTL a FIELDS 2 f g", "*2|:10200|:10500|"),
             ("HEXPIRETIME a FIELDS 1 f", "*1|:1011|"),
             ("HPEXPIRETIME a FIELDS 1 f", "*1|:1010200|"),
-            ("HPERSIST a FIELDS 2 f none", "*2|:1|:-2| / HPERSIST a FIELDS 2 f none"),
+            (
+                "HPERSIST a FIELDS 2 f none",
+                "*2|:1|:-2| / HPEXPIREAT a 70368744177663 FIELDS 1 f HPERSIST a FIELDS 1 f",
+            ),
             ("HPERSIST a FIELDS 1 f", "*1|:-1|"),
             ("HTTL a FIELDS 1 f", "*1|:-1|"),
             ("HSET a g 5", ":0| / HSET a g 5"),
@@ -272,7 +275,10 @@ fn values_with_deadlines() {
             ("HSETEX b PXAT 1 FIELDS 1 f 1", ":1|"),
             ("HGETEX a FIELDS 2 g none", "*2|$1|2|$-1|"),
             ("HGETEX a PX 100 FIELDS 2 g none", "*2|$1|2|$-1| / HPEXPIREAT a 1000100 FIELDS 1 g"),
-            ("HGETEX a PERSIST FIELDS 2 g f", "*2|$1|2|$1|8| / HPERSIST a FIELDS 1 g"),
+            (
+                "HGETEX a PERSIST FIELDS 2 g f",
+                "*2|$1|2|$1|8| / HPEXPIREAT a 70368744177663 FIELDS 1 g HPERSIST a FIELDS 1 g",
+            ),
             ("HGETEX a EXAT 0 FIELDS 2 g g", "*2|$1|2|$1|2| / HDEL a g"),
             ("HGETEX none EX 1 FIELDS 1 g", "*1|$-1|"),
             ("HGETDEL a FIELDS 3 f f none", "*3|$1|8|$-1|$-1| / HDEL a f"),

@@ -176,7 +176,7 @@ fn draws_are_even_in_every_form() {
 #[test]
 fn blocks_are_counted_and_a_table_goes_in_slices() {
     let mut set = set_of(&["a"]);
-    assert_eq!((set.memory(), set.is_heavy()), (16, false));
+    assert_eq!((set.memory(), set.is_heavy()), (8, false));
     for number in 0..3000 {
         set.insert(format!("a somewhat longer member {number}").as_bytes(), &limits());
     }
