@@ -4,11 +4,11 @@
 //! order over the same members ([`big`]). Which of them it is depends on [`Limits`], as in Redis; a set that has become
 //! long stays so. What a member's place is called here is its rank from the lowest, from 0 on.
 
-mod big;
-mod member;
 mod order;
+mod member;
 mod range;
 mod small;
+mod big;
 #[cfg(test)]
 mod tests;
 
