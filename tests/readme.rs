@@ -21,6 +21,15 @@ const LAST: &str = "<!-- end of commands -->\n";
 const GROUPS: &[(Group, &str)] = &[
     (Group::String, "Strings"),
     (Group::List, "Lists"),
+    (Group::Set, "Sets"),
+    (Group::Hash, "Hashes"),
+    (Group::SortedSet, "Sorted sets"),
+    (Group::Stream, "Streams"),
+    (Group::Bitmap, "Bitmaps"),
+    (Group::Hyperloglog, "HyperLogLogs"),
+    (Group::Geo, "Places"),
+    (Group::Pubsub, "Publish and subscribe"),
+    (Group::Transactions, "Transactions"),
     (Group::Generic, "Keys of any type"),
     (Group::Connection, "Connection"),
     (Group::Server, "Server"),
@@ -30,16 +39,13 @@ const GROUPS: &[(Group, &str)] = &[
 /// Commands that are known only to say no, and how they are called without fault otherwise.
 const REFUSED: &[&str] = &[
     "asking",
-    "bgsave",
     "cluster info",
     "failover",
-    "lastsave",
     "module load x",
     "psync ? -1",
     "readonly",
     "readwrite",
     "replconf",
-    "save",
     "sync",
 ];
 

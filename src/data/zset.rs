@@ -6,9 +6,9 @@
 
 mod order;
 mod member;
-mod big;
 mod range;
 mod small;
+mod big;
 #[cfg(test)]
 mod tests;
 

@@ -106,6 +106,12 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "7.0 negated the smallest number all the same; later versions refuse it.",
     },
     Difference {
+        command: "OBJECT ENCODING",
+        ours: "\"listpack\"",
+        theirs: "\"skiplist\"",
+        reason: "In Redis SORT turns the sorted set that it reads into a long one for good.",
+    },
+    Difference {
         command: "ZRANK",
         ours: "",
         theirs: "-ERR wrong number of arguments for 'zrank' command",
@@ -117,6 +123,8 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: "-ERR wrong number of arguments for 'zrevrank' command",
         reason: "WITHSCORE is new in 7.2.",
     },
+    Difference { command: "ZSCAN", ours: "", theirs: "-ERR invalid cursor", reason: "As with SCAN." },
+    Difference { command: "ZSCAN", ours: "-ERR invalid cursor", theirs: "", reason: "As with SCAN." },
     Difference {
         command: "SCAN",
         ours: "",
@@ -284,7 +292,8 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
 
 /// Commands that are not sent to 7.0, which reads and prints other numbers than later versions as scores: it prints 17
 /// digits where others print as few as there need be, and takes blanks and hexadecimal digits for ends of ranges. Such
-/// scores would stay and be met again and again.
+/// scores would stay and be met again and again. And no negative zeros, which a short set does not keep, since SORT
+/// makes any set long there.
 pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     let scored = |name: &[u8]| name.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'));
     let coordinates = |name: &[u8]| {
@@ -293,7 +302,7 @@ pub fn is_of_later_versions(args: &[Vec<u8>]) -> bool {
     };
     let alike = |arg: &[u8]| {
         let text = String::from_utf8_lossy(arg.strip_prefix(b"(").unwrap_or(arg)).into_owned();
-        let odd = text.starts_with([' ', '\0']) || text.contains("0x");
+        let odd = text.starts_with([' ', '\0']) || text.contains("0x") || text == "-0";
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         !odd && number.is_none_or(|number| number.abs() < 1e12 && (number * 1024.0).fract() == 0.0)
     };

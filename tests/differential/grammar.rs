@@ -78,7 +78,7 @@ const FLOATS: &[&str] = &[
 /// Scores that every version prints alike: short in binary and in decimal.
 const SCORES: &[&str] = &[
     "0", "1", "2", "3", "-1", "-2", "10", "2.5", "-0.5", "0.25", "1e3", "inf", "-inf", "+1", "4.", ".5",
-    "-0", "100000", "1234567",
+    "100000", "1234567",
 ];
 const SCORE_BOUNDS: &[&str] = &[
     "-inf", "inf", "+inf", "0", "1", "2", "3", "(1", "(2", "(-inf", "(inf", "-1", "10", "(0.25", "2.5", "(0",
