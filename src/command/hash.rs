@@ -205,8 +205,14 @@ fn set_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: Args<'_>, keep: bool) -> Re
         }
         return Ok(new);
     }
-    let mut hash = Hash::new();
-    let new = put(&mut hash);
+    let (hash, new) = match Hash::of_few(pairs.iter(), &limits) {
+        Some(hash) => (hash, count),
+        None => {
+            let mut hash = Hash::new();
+            let new = put(&mut hash);
+            (hash, new)
+        }
+    };
     ctx.keys.insert(key.hash, Entry::new(key.bytes, Value::Hash(hash)));
     Ok(new)
 }

@@ -12,9 +12,9 @@
 
 mod cell;
 mod dict;
+mod walk;
 #[cfg(test)]
 mod tests;
-mod walk;
 
 pub use walk::{Iter, Pair};
 
@@ -28,6 +28,8 @@ use crate::data::table::Hasher;
 
 /// Buckets of a table from which on it is freed in slices.
 const HEAVY_FIELDS: usize = 512;
+/// Fields up to which a new hash is compared pair by pair for fields that are there twice.
+const FEW: usize = 16;
 /// No pack becomes bigger, whatever the limits are.
 const PACK_MAX: usize = 1 << 30;
 /// The last deadline that a field can have, as in Redis: 46 bits of milliseconds.
@@ -126,6 +128,29 @@ impl Hash {
         Hash { body: Small::pack(pack) }
     }
 
+    /// A hash of fields and values in turns, made at one stroke: if they are few, fit into a pack, and no field is there
+    /// twice.
+    pub fn of_few<'a>(
+        texts: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+        limits: &Limits,
+    ) -> Option<Hash> {
+        let count = texts.len() / 2;
+        let fits = count <= FEW.min(limits.entries) && texts.clone().all(|text| text.len() <= limits.value);
+        let fields = texts.clone().step_by(2);
+        let mut later = fields.clone();
+        let twice = |field| {
+            later.next();
+            later.clone().any(|other| other == field)
+        };
+        if !fits || fields.clone().any(twice) {
+            return None;
+        }
+        // Four bytes each are enough for what is around most texts.
+        let mut body = Vec::with_capacity(texts.clone().map(|text| text.len() + 4).sum());
+        texts.for_each(|text| Encoded::new(text).append_to(&mut body));
+        Some(Hash::from_pack(Pack::from_body(&body, count * 2)))
+    }
+
     /// The pack of fields and values in turns, if the hash is one.
     pub fn as_pack(&self) -> Option<&Pack> {
         match self.form() {
@@ -218,7 +243,7 @@ impl Hash {
     #[inline]
     fn put(&mut self, field: &[u8], value: &[u8], keep: bool, limits: &Limits) -> bool {
         if !matches!(self.form(), Form::Table(_)) && !self.fits(field, value, limits) {
-            self.to_table(0, limits);
+            self.make_table(0, limits);
         }
         let (new, count) = match self.body.view_mut() {
             ViewMut::Pack(pack) => (put_plain(pack, field, value), pack.count() / 2),
@@ -228,7 +253,7 @@ impl Hash {
             ViewMut::Big(Big { body: Body::Table(dict), .. }) => return dict.put(field, value, keep),
         };
         if limits.entries < count {
-            self.to_table(0, limits);
+            self.make_table(0, limits);
         }
         new
     }
@@ -246,13 +271,13 @@ impl Hash {
     #[inline]
     pub fn expect(&mut self, fields: usize, limits: &Limits) {
         if limits.entries < fields && !matches!(self.form(), Form::Table(_)) {
-            self.to_table(fields, limits);
+            self.make_table(fields, limits);
         }
     }
 
     /// Turns a pack into a table with room for some more fields.
     #[cold]
-    fn to_table(&mut self, more: usize, limits: &Limits) {
+    fn make_table(&mut self, more: usize, limits: &Limits) {
         let mut dict = Dict::new(limits.hasher.clone(), self.len() + more);
         for Pair { field, value, deadline } in self.iter() {
             field.with_bytes(|field| {

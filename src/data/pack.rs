@@ -1,23 +1,24 @@
 //! Packs: short collections in one block.
 //!
 //! ```text
-//! 0   len    u32, bytes of the elements
-//! 4   count  u32
-//! 8   elements one behind the other, as in data/element.rs
+//! 0   len    u16, bytes of the elements; LONG if there are so many or more
+//! 2   count  u16
+//! 4   [len u64, count u64]   if LONG
+//!     elements one behind the other, as in data/element.rs
 //! ```
 //!
-//! A [`Pack`] is one pointer wide and its block has no slack: its size is a function of `len`, rounded up to eight
-//! bytes, so most changes move what lies behind them and some move all of it, which for the few hundred bytes of
-//! a short collection is the same. An empty pack takes no memory.
+//! A [`Pack`] is one pointer wide and its block has no slack: its size is a function of the length of the elements,
+//! rounded up to two bytes, or to eight if it is not small, so most changes move what lies behind them and some move
+//! all of it, which for the few hundred bytes of a short collection is the same. An empty pack takes no memory.
 //!
 //! [`Small`] is one word that owns either a pack or, in a box, whatever a type uses for its long collections.
 //!
 //! # Unsafe
 //!
 //! Raw memory of a length chosen at run time behind a thin pointer, and a pointer whose lowest bit is a mark.
-//! The argument: only [`Pack::resized`] takes blocks, and `len` in the header always says how long the block is; the
-//! empty pack points to a static header that nobody writes, since every writer has made the block bigger first.
-//! A pack's pointer is even, being aligned to eight; a box's is, too, which [`Small::MARK`] asserts when compiled;
+//! The argument: only [`Pack::resized`] takes blocks, and `len` in the header always says how long header and block
+//! are; the empty pack points to a static header that nobody writes, since every writer has made the block bigger
+//! first. A pack's pointer is even, as all blocks are; a box's is, too, which [`Small::MARK`] asserts when compiled;
 //! so the lowest bit of the word tells which of the two it is, and the mark is taken off before the pointer is
 //! used. Both own what they point to and are neither `Send` nor `Sync`.
 #![allow(unsafe_code)]
@@ -34,13 +35,17 @@ use crate::data::element::{self, Encoded, Item, Needle};
 /// these bytes, so the sizes compared with them must as well.
 const LISTPACK_FRAME: usize = 7;
 
-#[repr(C, align(8))]
+/// What a header begins with.
+#[repr(C)]
 struct Header {
-    len: u32,
-    count: u32,
+    len: u16,
+    count: u16,
 }
 
-const HEADER: usize = size_of::<Header>();
+/// The length of elements that does not fit into the short header.
+const LONG: usize = u16::MAX as usize;
+/// Blocks of more bytes than this are multiples of eight, others of two.
+const FINE_MAX: usize = 256;
 
 static EMPTY: Header = Header { len: 0, count: 0 };
 
@@ -48,8 +53,16 @@ static EMPTY: Header = Header { len: 0, count: 0 };
 #[repr(transparent)]
 pub struct Pack(NonNull<Header>);
 
+/// Where elements of so many bytes begin.
+#[inline]
+fn head(len: usize) -> usize {
+    if len < LONG { size_of::<Header>() } else { size_of::<Header>() + 16 }
+}
+
+#[inline]
 fn block_size(len: usize) -> usize {
-    (HEADER + len).next_multiple_of(8)
+    let size = head(len) + len;
+    size.next_multiple_of(if size <= FINE_MAX { 2 } else { 8 })
 }
 
 impl Pack {
@@ -60,10 +73,6 @@ impl Pack {
     }
 
     /// A pack of elements that are already encoded, `count` of them; see [`element::count`] for bytes of a stranger.
-    ///
-    /// # Panics
-    ///
-    /// If they are 4 GiB or more.
     pub fn from_body(body: &[u8], count: usize) -> Pack {
         let mut pack = Pack::new();
         pack.open(0..0, body.len());
@@ -72,15 +81,38 @@ impl Pack {
         pack
     }
 
+    #[inline]
     fn header(&self) -> &Header {
-        // SAFETY: every block begins with a header, and the empty pack is one.
+        // SAFETY: every block begins with a header, blocks are aligned to two, and the empty pack is one.
         unsafe { self.0.as_ref() }
+    }
+
+    /// One of the words of a long header.
+    #[inline]
+    fn word(&self, index: usize) -> *mut u64 {
+        debug_assert!(usize::from(self.header().len) == LONG);
+        // SAFETY: the words follow a header that says LONG.
+        unsafe { self.0.as_ptr().add(1).cast::<u64>().add(index) }
+    }
+
+    /// Bytes of the elements.
+    #[inline]
+    fn len(&self) -> usize {
+        match usize::from(self.header().len) {
+            // SAFETY: the word is there.
+            LONG => unsafe { self.word(0).read_unaligned() as usize },
+            len => len,
+        }
     }
 
     /// The number of elements.
     #[inline]
     pub fn count(&self) -> usize {
-        self.header().count as usize
+        match usize::from(self.header().len) {
+            // SAFETY: the word is there.
+            LONG => unsafe { self.word(1).read_unaligned() as usize },
+            _ => usize::from(self.header().count),
+        }
     }
 
     /// Whether there are no elements.
@@ -92,33 +124,51 @@ impl Pack {
     /// The elements as bytes.
     #[inline]
     pub fn body(&self) -> &[u8] {
+        let len = self.len();
         // SAFETY: `len` bytes follow the header.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(1).cast::<u8>(), self.header().len as usize) }
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<u8>().add(head(len)), len) }
     }
 
     fn body_mut(&mut self) -> &mut [u8] {
+        let len = self.len();
         // SAFETY: as above; of the empty pack it is an empty slice.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.0.as_ptr().add(1).cast::<u8>(), self.header().len as usize)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast::<u8>().add(head(len)), len) }
     }
 
     fn set_count(&mut self, count: usize) {
-        if !self.is_empty() {
-            // SAFETY: a pack that is not empty owns its block.
-            unsafe { (*self.0.as_ptr()).count = count as u32 };
+        if self.is_empty() {
+            return;
+        }
+        debug_assert!(count <= self.len(), "an element takes a byte at least");
+        // SAFETY: a pack that is not empty owns its block, and the words are there if the header says so.
+        unsafe {
+            match usize::from(self.header().len) {
+                LONG => self.word(1).write_unaligned(count as u64),
+                _ => (*self.0.as_ptr()).count = count as u16,
+            }
+        }
+    }
+
+    /// Writes the length; header and block are long enough for it.
+    fn set_len(&mut self, len: usize) {
+        // SAFETY: the caller owns the block.
+        unsafe {
+            (*self.0.as_ptr()).len = len.min(LONG) as u16;
+            if LONG <= len {
+                self.word(0).write_unaligned(len as u64);
+            }
         }
     }
 
     /// What a listpack of these elements would take; the measure of all limits.
     #[inline]
     pub fn size(&self) -> usize {
-        self.header().len as usize + LISTPACK_FRAME
+        self.len() + LISTPACK_FRAME
     }
 
     /// Heap bytes.
     pub fn memory(&self) -> usize {
-        if self.is_empty() { 0 } else { block_size(self.header().len as usize) }
+        if self.is_empty() { 0 } else { block_size(self.len()) }
     }
 
     /// The element at this offset of the body and the offset behind it.
@@ -211,34 +261,36 @@ impl Pack {
             *self = Pack::new();
             return;
         }
-        if self.is_empty() || block_size(old) != block_size(new) {
+        if self.is_empty() || block_size(old) != block_size(new) || head(old) != head(new) {
             *self = self.resized(&range, len, new);
             return;
         }
         // SAFETY: the block is ours and as long as either body needs.
         unsafe {
-            let body = self.0.as_ptr().add(1).cast::<u8>();
+            let body = self.0.as_ptr().cast::<u8>().add(head(old));
             ptr::copy(body.add(range.end), body.add(range.start + len), old - range.end);
-            (*self.0.as_ptr()).len = new as u32;
         }
+        self.set_len(new);
     }
 
     /// A pack of `new` bytes that holds what lies around `range`, with `len` bytes between.
     fn resized(&self, range: &Range<usize>, len: usize, new: usize) -> Pack {
-        let len_header = u32::try_from(new).expect("a pack is far smaller than 4 GiB");
-        let block = block::allocate(block_size(new)).cast::<Header>();
+        let mut pack = Pack(block::allocate(block_size(new)).cast::<Header>());
         let body = self.body();
         // SAFETY: the block is new and `new` bytes behind the header long, which is what the parts add up to; the
         // part between them is zeroed, so that nothing unwritten can be read.
         unsafe {
-            block.write(Header { len: len_header, count: self.header().count });
-            let to = block.as_ptr().add(1).cast::<u8>();
+            pack.0.write(Header { len: 0, count: 0 });
+            pack.set_len(new);
+            let to = pack.0.as_ptr().cast::<u8>().add(head(new));
             ptr::copy_nonoverlapping(body.as_ptr(), to, range.start);
             ptr::write_bytes(to.add(range.start), 0, len);
             let tail = &body[range.end..];
             ptr::copy_nonoverlapping(tail.as_ptr(), to.add(range.start + len), tail.len());
         }
-        Pack(block)
+        // As it was, as far as it can be; the caller sets it anew.
+        pack.set_count(self.count().min(new));
+        pack
     }
 }
 
@@ -264,7 +316,7 @@ impl Drop for Pack {
     fn drop(&mut self) {
         if !self.is_empty() {
             // SAFETY: the block came from `block::allocate` with this size, which is a function of `len`.
-            unsafe { block::release(self.0.cast(), block_size(self.header().len as usize)) };
+            unsafe { block::release(self.0.cast(), block_size(self.len())) };
         }
     }
 }
@@ -423,6 +475,29 @@ mod tests {
 
     fn texts(pack: &Pack) -> Vec<Vec<u8>> {
         pack.iter().map(|item| item.to_vec()).collect()
+    }
+
+    #[test]
+    fn short_and_long_headers_hold_the_same() {
+        let mut pack = Pack::new();
+        let text = [b'x'; 1000];
+        for count in 1..=100 {
+            pack.push([&text[..]]);
+            assert_eq!((pack.count(), pack.iter().count()), (count, count));
+        }
+        assert_eq!(pack.memory(), block_size(pack.body().len()));
+        assert_eq!(Pack::from_body(pack.body(), pack.count()).body(), pack.body());
+        for count in (0..100).rev() {
+            let end = pack.at(0).1;
+            pack.remove(0..end, 1);
+            assert_eq!((pack.count(), pack.iter().count()), (count, count));
+            assert!(pack.iter().all(|item| item.eq_bytes(&text)));
+        }
+        for len in LONG - 20..LONG + 20 {
+            let body = vec![0; len];
+            let pack = Pack::from_body(&body, len / 2);
+            assert_eq!((pack.body(), pack.count()), (&body[..], len / 2));
+        }
     }
 
     #[test]

@@ -148,3 +148,23 @@ fn memory_is_what_is_held() {
     while hash.free_some(10) {}
     assert!(hash.is_empty());
 }
+
+#[test]
+fn a_few_pairs_at_one_stroke_are_what_one_after_the_other_is() {
+    let table: [(&[&str], bool); 6] = [
+        (&["f", "v", "g", "1"], true),
+        (&["f", "v", "g", "1", "f", "2"], false),
+        (&["f", "v"], true),
+        (&["f", "v", "g", "1", "h", "1", "i", "-7"], false),
+        (&["f", "a text that is longer than the sixty-four bytes which a pack is allowed to hold"], false),
+        (&["", ""], true),
+    ];
+    for (texts, possible) in table {
+        let limits = limits(3);
+        let made = Hash::of_few(texts.iter().map(|text| text.as_bytes()), &limits);
+        assert_eq!(made.is_some(), possible, "{texts:?}");
+        let mut hash = Hash::new();
+        texts.chunks(2).for_each(|pair| _ = hash.insert(pair[0].as_bytes(), pair[1].as_bytes(), &limits));
+        assert!(made.is_none_or(|made| contents(&made) == contents(&hash)));
+    }
+}
