@@ -54,6 +54,7 @@
 //!   `Bytes`, which a reply refers to instead of copying.
 //! - [`data::list`]: runs of elements, a deque of runs when long; never one allocation an element.
 //! - [`data::stream`]: nodes of about a hundred entries in one buffer, field names once a node; groups beside them.
+//! - [`data::set`]: sorted integers, a pack, or a table whose members of up to seven bytes live in their slot.
 //! - [`data::expiry`]: a record for each key with a deadline, in groups by period; a tick looks only at groups that
 //!   are due. Whoever looks up a key that is due removes it, too.
 //! - Big values and whole databases are freed in slices after the replies.

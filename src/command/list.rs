@@ -102,8 +102,9 @@ pub fn reply_item(reply: &mut Reply, item: Item<'_>) {
     }
 }
 
+/// Up to where lists and their nodes stay small.
 #[inline]
-fn limits(ctx: &Ctx<'_>) -> Limits {
+pub fn limits(ctx: &Ctx<'_>) -> Limits {
     Limits {
         fill: ctx.state.settings.list_max_listpack_size,
         // Larger thresholds than fit are larger than any run, hence without effect.

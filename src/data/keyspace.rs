@@ -169,7 +169,7 @@ impl Keyspace {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// The hasher of keys, for the tables of collections as well.
+    /// The hasher of keys, and of the fields and members of collections.
     #[inline]
     pub fn hasher(&self) -> &Hasher {
         &self.hasher

@@ -11,7 +11,7 @@ use crate::base::random::Random;
 use crate::data::collection::Collection;
 use crate::data::element::{Encoded, Item};
 use crate::data::pack::{self, Pack, Small, View, ViewMut};
-use crate::data::table::{self, Element, Hasher, Table};
+use crate::data::table::{self, Element, Hasher, Table, TableStats};
 
 mod ints;
 mod member;
@@ -227,6 +227,14 @@ impl Set {
         match self.form() {
             Form::Pack(pack) => Some(pack),
             Form::Ints(_) | Form::Table(_) => None,
+        }
+    }
+
+    /// The figures of the table, if it is one, for `DEBUG HTSTATS-KEY`.
+    pub fn table_stats(&self) -> Option<TableStats> {
+        match self.form() {
+            Form::Table(members) => Some(members.table.stats()),
+            Form::Ints(_) | Form::Pack(_) => None,
         }
     }
 

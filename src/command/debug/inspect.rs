@@ -6,6 +6,7 @@ use crate::command::debug::serialized::{serialized_len, uncompressed_len};
 use crate::command::spec::{Ctx, Effect, Error, Outcome};
 use crate::data::entry::Entry;
 use crate::data::list::{List, Packed};
+use crate::data::set::Set;
 use crate::data::table::{ArrayStats, Element, TableStats};
 use crate::resp::request::Args;
 
@@ -108,8 +109,14 @@ pub(super) fn htstats(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn htstats_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    stored(ctx, args, 2)?;
-    Err(Error::of("ERR The value stored at the specified key is not represented using an hash table"))
+    let stats = stored(ctx, args, 2)?.set().and_then(Set::table_stats);
+    let stats = stats.ok_or(Error::of(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))?;
+    let mut text = String::new();
+    add_table(&mut text, stats, 3 < args.len() && args.get(3).eq_ignore_ascii_case(b"full"));
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Effect::Unchanged)
 }
 
 fn add_table(text: &mut String, stats: TableStats, full: bool) {
