@@ -212,14 +212,20 @@ fn reply_member(reply: &mut Reply, item: Item<'_>, score: f64, scores: bool) {
 }
 
 /// The options of `ZADD`.
-#[derive(Clone, Copy, Default)]
-struct AddOptions {
-    nx: bool,
-    xx: bool,
-    gt: bool,
-    lt: bool,
-    ch: bool,
-    incr: bool,
+#[derive(Clone, Copy, Default, Debug)]
+pub struct AddOptions {
+    /// Leaves members that are there as they are.
+    pub nx: bool,
+    /// Leaves out members that are not there.
+    pub xx: bool,
+    /// Leaves scores that would not grow as they are.
+    pub gt: bool,
+    /// Leaves scores that would not fall as they are.
+    pub lt: bool,
+    /// Counts changed scores as well.
+    pub ch: bool,
+    /// Adds to the score and replies the sum.
+    pub incr: bool,
 }
 
 impl AddOptions {
@@ -278,25 +284,24 @@ struct Added {
     score: Option<f64>,
 }
 
-/// Adds the pairs of a request from `first` on, which are known to be numbers and members.
+/// Adds members with their scores.
 #[inline]
-fn add_pairs(
+fn add_pairs<'a>(
     zset: &mut Zset,
-    args: Args<'_>,
-    first: usize,
+    pairs: impl Iterator<Item = (f64, &'a [u8])>,
     options: AddOptions,
     limits: &Limits,
 ) -> Result<Added, Error> {
     let mut sum = Added::default();
-    for index in (first..args.len()).step_by(2) {
-        let score = parse_f64(args.get(index)).ok_or(Error::NOT_FLOAT)?;
-        let mut nan = false;
-        let (old, new) = zset.update(args.get(index + 1), limits, |old| {
-            let new = options.decide(old, score);
-            nan = new.is_some_and(f64::is_nan);
-            new.filter(|_| !nan)
+    for (score, text) in pairs {
+        let mut new = None;
+        let (old, _) = zset.update(text, limits, |old| {
+            new = options.decide(old, score);
+            // A score that stays the same keeps even the sign of a zero.
+            let same = old.filter(|old| new == Some(*old));
+            same.or(new.filter(|new| !new.is_nan()))
         });
-        if nan {
+        if new.is_some_and(f64::is_nan) {
             // Only an increment gets here, and it is the only pair.
             return Err(Error::of("ERR resulting score is not a number (NaN)"));
         }
@@ -307,27 +312,29 @@ fn add_pairs(
     Ok(sum)
 }
 
-/// A sorted set that may hold the members of a request from `first` on.
-fn new_for(args: Args<'_>, first: usize, limits: &Limits) -> Zset {
-    let longest = (first + 1..args.len()).step_by(2).map(|index| args.get(index).len()).max();
-    Zset::for_members((args.len() - first) / 2, longest.unwrap_or(0), limits)
-}
-
-fn add(ctx: &mut Ctx<'_>, args: Args<'_>, first: usize, options: AddOptions) -> Outcome {
-    for index in (first..args.len()).step_by(2) {
-        parse_f64(args.get(index)).ok_or(Error::NOT_FLOAT)?;
-    }
+/// `ZADD`: adds members with their scores to the sorted set at a key.
+///
+/// # Errors
+///
+/// The key holds another type; or a score that is incremented, the only one then, would be no number.
+#[inline]
+pub fn add<'a>(
+    ctx: &mut Ctx<'_>,
+    key: Key<'_>,
+    options: AddOptions,
+    pairs: impl Iterator<Item = (f64, &'a [u8])> + Clone,
+) -> Outcome {
     let limits = limits(ctx);
-    let key = ctx.key(args, 1);
     let sum = match write(ctx.keys, key)? {
         Some(zset) => {
-            zset.expect((args.len() - first) / 2, &limits);
-            add_pairs(zset, args, first, options, &limits)?
+            zset.expect(pairs.size_hint().1.unwrap_or(0), &limits);
+            add_pairs(zset, pairs, options, &limits)?
         }
         None if options.xx => Added::default(),
         None => {
-            let mut zset = new_for(args, first, &limits);
-            let sum = add_pairs(&mut zset, args, first, options, &limits)?;
+            let longest = pairs.clone().map(|(_, text)| text.len()).max().unwrap_or(0);
+            let mut zset = Zset::for_members(pairs.clone().count(), longest, &limits);
+            let sum = add_pairs(&mut zset, pairs, options, &limits)?;
             ctx.keys.set(key, Value::Zset(zset), Deadline::Clear);
             sum
         }
@@ -344,13 +351,25 @@ fn add(ctx: &mut Ctx<'_>, args: Args<'_>, first: usize, options: AddOptions) -> 
     Ok(Effect::Changed)
 }
 
+/// Adds the scores and members of a request from `first` on.
+fn add_args(ctx: &mut Ctx<'_>, args: Args<'_>, first: usize, options: AddOptions) -> Outcome {
+    let places = (first..args.len()).step_by(2);
+    for at in places.clone() {
+        parse_f64(args.get(at)).ok_or(Error::NOT_FLOAT)?;
+    }
+    let key = ctx.key(args, 1);
+    add(ctx, key, options, places.map(|at| (parse_f64(args.get(at)).unwrap_or(0.0), args.get(at + 1))))
+}
+
 fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (options, first) = AddOptions::parse(args)?;
-    add(ctx, args, first, options)
+    add_args(ctx, args, first, options)
 }
 
 fn zincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    add(ctx, args, 2, AddOptions { incr: true, ..AddOptions::default() })
+    // As in Redis an increment may not look like an option of `ZADD`.
+    let (options, first) = AddOptions::parse(args)?;
+    add_args(ctx, args, first, AddOptions { incr: true, ..options })
 }
 
 fn zrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

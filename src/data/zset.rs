@@ -4,11 +4,11 @@
 //! order over the same members ([`big`]). Which of them it is depends on [`Limits`], as in Redis; a set that has become
 //! long stays so. What a member's place is called here is its rank from the lowest, from 0 on.
 
-mod big;
-mod member;
 mod order;
+mod member;
 mod range;
 mod small;
+mod big;
 #[cfg(test)]
 mod tests;
 
@@ -165,6 +165,19 @@ impl Zset {
             ViewMut::Big(big) => big,
             ViewMut::Pack(_) => unreachable!("just made"),
         }
+    }
+
+    /// The same members as a pack, if they are few and short enough.
+    pub fn compact(self, limits: &Limits) -> Zset {
+        if self.0.is_pack() || !limits.fit(self.len(), 0) {
+            return self;
+        }
+        let longest = self.iter().map(|(item, _)| item.len_bytes()).max().unwrap_or(0);
+        if !limits.fit(self.len(), longest) {
+            return self;
+        }
+        let members: Vec<_> = self.iter().map(|(item, score)| (score, item.to_vec())).collect();
+        Zset(Small::pack(small::gather(&members)))
     }
 
     /// Removes a member. Returns its score if it was there.

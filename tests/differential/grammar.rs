@@ -20,6 +20,7 @@ pub struct Made {
 const HASH_KEYS: &[&[u8]] = &[b"h0", b"h1", b"h2", b"h3"];
 const SET_KEYS: &[&[u8]] = &[b"set0", b"set1", b"set2", b"set3"];
 const ZSET_KEYS: &[&[u8]] = &[b"z0", b"z1", b"z2", b"z3"];
+const GEO_KEYS: &[&[u8]] = &[b"geo0", b"geo1"];
 const STREAM_KEYS: &[&[u8]] = &[b"x0", b"x1", b"x2"];
 const STRING_KEYS: &[&[u8]] = &[b"s0", b"s1", b"s2", b"s3", b"s4", b"s5", b"s6", b"a key with spaces"];
 const LIST_KEYS: &[&[u8]] = &[b"l0", b"l1", b"l2", b"l3", b"l4", b"l5", b"\x00\xff\r\n*"];
@@ -75,7 +76,7 @@ const FLOATS: &[&str] = &[
 /// Scores that every version prints alike: short in binary and in decimal.
 const SCORES: &[&str] = &[
     "0", "1", "2", "3", "-1", "-2", "10", "2.5", "-0.5", "0.25", "1e3", "inf", "-inf", "+1", "4.", ".5",
-    "-0", "100000", "1234567",
+    "100000", "1234567",
 ];
 const SCORE_BOUNDS: &[&str] = &[
     "-inf", "inf", "+inf", "0", "1", "2", "3", "(1", "(2", "(-inf", "(inf", "-1", "10", "(0.25", "2.5", "(0",
@@ -286,6 +287,26 @@ fn argument(word: &str, random: &mut Random, made: &mut Made) -> Vec<u8> {
         "$xlen" => *random.pick(&[0, 1, 5, 20, 99, 100, 101, 150, 250]),
         "$g" => return random.pick(&["g1", "g1", "g2", "g2", "nog"]).as_bytes().to_vec(),
         "$c" => return random.pick(&["c1", "c2", "c3"]).as_bytes().to_vec(),
+        "$geo" => return key(GEO_KEYS, random),
+        // All members have one score: where scores differ, ranges of texts depend on how a skip list has grown.
+        "$lex" => return random.pick(&["lex0", "lex1"]).as_bytes().to_vec(),
+        // Mostly near each other, sometimes anywhere.
+        "$lon" if random.chance(80) => {
+            return (random.range(-20_000, 20_000) as f64 / 1e4).to_string().into_bytes();
+        }
+        "$lon" => return (random.range(-18_000_000, 18_000_000) as f64 / 1e5).to_string().into_bytes(),
+        "$lat" if random.chance(80) => {
+            return (random.range(-20_000, 20_000) as f64 / 1e4).to_string().into_bytes();
+        }
+        "$lat" => return (random.range(-8_500_000, 8_500_000) as f64 / 1e5).to_string().into_bytes(),
+        // Corners of polygons: where the middle of one comes near a pole, Valkey finds nothing.
+        "$corner" => return (random.range(-300_000, 300_000) as f64 / 1e5).to_string().into_bytes(),
+        "$radius" => {
+            return random
+                .pick(&["0", "1", "10.5", "100", "200", "1000", "5000", "10000", "30000", "-1", "x"])
+                .as_bytes()
+                .to_vec();
+        }
         "$field" => {
             return random.pick(&["f1", "f2", "f3", "f4", "f5", "7", "-1", "a b", ""]).as_bytes().to_vec();
         }

@@ -223,6 +223,7 @@ impl Runner {
                 let kind = self.look(&["TYPE", &key], Compare::Equal);
                 match kind.text().as_str() {
                     "string" => self.look(&["GET", &key], Compare::Equal),
+                    "zset" => self.look(&["ZRANGE", &key, "0", "-1", "WITHSCORES"], Compare::Equal),
                     _ => self.look(&["LRANGE", &key, "0", "-1"], Compare::Equal),
                 };
                 self.look(&["PTTL", &key], Compare::Deadline(2000));

@@ -203,17 +203,18 @@ impl<'a> Request<'a> {
     }
 
     fn union(&self, sources: &[(Source<'_>, f64)], limits: &Limits) -> Zset {
-        let mut result = Zset::default();
-        result.expect(sources.iter().map(|(source, _)| source.len()).max().unwrap_or(0), limits);
+        // As in Redis the sums do not grow in a pack, which would lose the sign of a zero.
+        let growing = Limits { entries: 0, ..limits.clone() };
+        let mut result = Zset::for_members(1, 0, &growing);
         for (source, weight) in sources {
             source.visit(|item, score| {
                 let score = number(weight * score);
                 let decide = |old: Option<f64>| Some(old.map_or(score, |old| self.aggregate.of(old, score)));
-                item.with_bytes(|text| result.update(text, limits, decide));
+                item.with_bytes(|text| result.update(text, &growing, decide));
                 true
             });
         }
-        result
+        result.compact(limits)
     }
 
     /// Visits the members that all sets have, with their scores, as long as `visit` says so.
@@ -232,7 +233,8 @@ impl<'a> Request<'a> {
 
 fn reply_result(ctx: &mut Ctx<'_>, args: Args<'_>, operation: Operation) -> Outcome {
     let request = Request::parse(ctx, args, 1, operation, Purpose::Reply)?;
-    let result = request.result(ctx.keys, &limits(ctx));
+    // Never a pack, which would lose the sign of a zero.
+    let result = request.result(ctx.keys, &Limits { entries: 0, ..limits(ctx) });
     reply_header(ctx.reply, result.len(), request.scores);
     result.iter().for_each(|(item, score)| reply_member(ctx.reply, item, score, request.scores));
     Ok(Effect::Unchanged)

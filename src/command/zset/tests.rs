@@ -1,1 +1,196 @@
-//! Tests of the family.
+//! Scripts of commands of sorted sets: what is said, what comes back, what the log hears. What other servers reply to
+//! all of them is compared by `tests/differential`.
+
+use std::io::IoSlice;
+
+use crate::base::date::UnixMs;
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::resp::request::Request;
+use crate::state::session::Session;
+
+/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
+fn say(engine: &mut Engine, token: usize, line: &str) -> String {
+    let request = Request::new(line.split(' ').map(str::as_bytes));
+    engine.enter(token);
+    let prepared = engine.prepare(token, request.args());
+    engine.run(token, request.args(), prepared);
+    engine.leave(token);
+    let output = std::mem::take(&mut engine.state.sessions[token].output);
+    let mut slices = [IoSlice::new(&[]); 64];
+    let used = output.slices(usize::MAX, &mut slices);
+    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
+    let log = std::mem::take(engine.state.log.pending_mut());
+    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
+    if !log.is_empty() {
+        let words = String::from_utf8_lossy(&log).into_owned();
+        let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
+        text.push_str(" / ");
+        text.push_str(words.join(" ").trim_end());
+    }
+    text
+}
+
+fn opened(resp3: bool) -> (Engine, usize) {
+    let mut engine = Engine::new(Settings::default(), 7);
+    let token = engine.open_session(Session { resp3, ..Session::default() });
+    engine.set_now(UnixMs(1_000_000));
+    engine.state.log.enabled = true;
+    // The log's first SELECT.
+    say(&mut engine, token, "SET s x");
+    (engine, token)
+}
+
+fn check(resp3: bool, script: &[(&str, &str)]) {
+    let (mut engine, token) = opened(resp3);
+    for (line, expected) in script {
+        assert_eq!(say(&mut engine, token, line), *expected, "{line}");
+    }
+}
+
+const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
+const SYNTAX: &str = "-ERR syntax error|";
+const NO_FLOAT: &str = "-ERR value is not a valid float|";
+
+#[test]
+fn adding_is_logged_if_it_changed_something() {
+    check(
+        false,
+        &[
+            ("ZADD z 1 a 2 b", ":2| / ZADD z 1 a 2 b"),
+            ("ZADD z 1 a 2 b", ":0|"),
+            ("ZADD z CH 1 a 3 b 4 c", ":2| / ZADD z CH 1 a 3 b 4 c"),
+            ("ZADD z NX 9 a", ":0|"),
+            ("ZADD z XX 9 n", ":0|"),
+            ("ZADD z GT 2 b", ":0|"),
+            ("ZADD z LT CH 2 b", ":1| / ZADD z LT CH 2 b"),
+            ("ZADD z INCR 0.5 b", "$3|2.5| / ZADD z INCR 0.5 b"),
+            ("ZADD z NX INCR 0.5 b", "$-1|"),
+            ("ZINCRBY z -2.5 b", "$1|0| / ZINCRBY z -2.5 b"),
+            ("ZINCRBY z 0 b", "$1|0|"),
+            ("ZINCRBY z inf b", "$3|inf| / ZINCRBY z inf b"),
+            ("ZINCRBY z -inf b", "-ERR resulting score is not a number (NaN)|"),
+            ("ZADD z 5 d x e", NO_FLOAT),
+            ("ZADD z nan d", NO_FLOAT),
+            ("ZCARD z", ":3|"),
+            ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible|"),
+            ("ZADD z NX GT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible|"),
+            ("ZADD z INCR 1 a 2 b", "-ERR INCR option supports a single increment-element pair|"),
+            ("ZADD none XX 1 a", ":0|"),
+            ("ZADD s 1 a", WRONG),
+            ("ZADD z 1 a 2", SYNTAX),
+            ("ZINCRBY z NX b", SYNTAX),
+        ],
+    );
+}
+
+#[test]
+fn the_last_member_takes_the_key_along() {
+    check(
+        false,
+        &[
+            ("ZADD z 1 a 2 b 3 c", ":3| / ZADD z 1 a 2 b 3 c"),
+            ("ZREM z a x", ":1| / ZREM z a x"),
+            ("ZREM z x", ":0|"),
+            ("ZPOPMAX z", "*2|$1|c|$1|3| / ZPOPMAX z"),
+            ("ZMPOP 2 none z MIN COUNT 5", "*2|$1|z|*1|*2|$1|b|$1|2| / ZPOPMIN z 1"),
+            ("EXISTS z", ":0|"),
+            ("ZADD z 1 a 2 b", ":2| / ZADD z 1 a 2 b"),
+            ("ZREMRANGEBYSCORE z (2 5", ":0|"),
+            ("ZREMRANGEBYRANK z 0 -1", ":2| / ZREMRANGEBYRANK z 0 -1"),
+            ("EXISTS z", ":0|"),
+            ("ZPOPMIN z", "*0|"),
+            ("ZPOPMIN z -1", "-ERR value is out of range, must be positive|"),
+            ("ZMPOP 1 z MIN", "*-1|"),
+        ],
+    );
+}
+
+#[test]
+fn results_are_stored_or_delete_what_was_there() {
+    check(
+        false,
+        &[
+            ("ZADD a 1 x 2 y", ":2| / ZADD a 1 x 2 y"),
+            ("ZADD b 5 y 7 z", ":2| / ZADD b 5 y 7 z"),
+            ("SADD set y q", ":2| / SADD set y q"),
+            ("ZUNIONSTORE d 2 a set", ":3| / ZUNIONSTORE d 2 a set"),
+            ("ZRANGE d 0 -1 WITHSCORES", "*6|$1|q|$1|1|$1|x|$1|1|$1|y|$1|3|"),
+            (
+                "ZINTERSTORE d 2 a b WEIGHTS 2 1 AGGREGATE MAX",
+                ":1| / ZINTERSTORE d 2 a b WEIGHTS 2 1 AGGREGATE MAX",
+            ),
+            ("ZRANGE d 0 -1 WITHSCORES", "*2|$1|y|$1|5|"),
+            ("ZDIFF 2 a b WITHSCORES", "*2|$1|x|$1|1|"),
+            ("ZINTERCARD 2 a b LIMIT 1", ":1|"),
+            ("ZRANGESTORE d a (1 +inf BYSCORE", ":1| / ZRANGESTORE d a (1 +inf BYSCORE"),
+            ("ZRANGESTORE d a 5 9", ":0| / ZRANGESTORE d a 5 9"),
+            ("EXISTS d", ":0|"),
+            ("ZDIFFSTORE d 2 a a", ":0|"),
+            ("ZUNION 0 a", "-ERR at least 1 input key is needed for 'zunion' command|"),
+            ("ZUNION 2 a s", WRONG),
+            ("ZUNION 1 a WEIGHTS x", "-ERR weight value is not a float|"),
+        ],
+    );
+}
+
+#[test]
+fn pairs_have_their_form_in_each_version() {
+    check(
+        true,
+        &[
+            ("ZADD z 1 a 2.5 b", ":2| / ZADD z 1 a 2.5 b"),
+            ("ZRANGE z 0 -1 WITHSCORES", "*2|*2|$1|a|,1|*2|$1|b|,2.5|"),
+            ("ZRANGE z + - BYLEX REV", "*2|$1|b|$1|a|"),
+            ("ZRANK z b WITHSCORE", "*2|:1|,2.5|"),
+            ("ZRANK z x WITHSCORE", "_|"),
+            ("ZMSCORE z a x", "*2|,1|_|"),
+            ("ZRANDMEMBER z 5 WITHSCORES", "*2|*2|$1|b|,2.5|*2|$1|a|,1|"),
+            ("ZSCAN z 0", "*2|$1|0|*4|$1|a|$1|1|$1|b|$3|2.5|"),
+            ("ZSCAN z 0 NOSCORES MATCH b", "*2|$1|0|*1|$1|b|"),
+            ("ZPOPMIN z", "*2|$1|a|,1| / ZPOPMIN z"),
+            ("ZPOPMIN z 1", "*1|*2|$1|b|,2.5| / ZPOPMIN z 1"),
+        ],
+    );
+}
+
+/// Draws are of members, as many as were asked for, and different ones unless repetitions are wanted.
+#[test]
+fn draws() {
+    let (mut engine, token) = opened(false);
+    for number in 0..300 {
+        say(&mut engine, token, &format!("ZADD z {number} m{number}"));
+    }
+    for (count, expected) in [("7", 7), ("299", 299), ("300", 300), ("500", 300), ("0", 0), ("-500", 500)] {
+        let reply = say(&mut engine, token, &format!("ZRANDMEMBER z {count}"));
+        let mut members: Vec<&str> = reply.split('|').filter(|word| word.starts_with('m')).collect();
+        assert_eq!(members.len(), expected, "{count}");
+        members.sort_unstable();
+        members.dedup();
+        assert!(members.len() == expected || count == "-500" && 200 < members.len());
+    }
+    assert!(say(&mut engine, token, "ZRANDMEMBER z").contains("|m"));
+}
+
+/// A walk over a long sorted set finds every member, with its score.
+#[test]
+fn walks() {
+    let (mut engine, token) = opened(false);
+    for number in 0..1000 {
+        say(&mut engine, token, &format!("ZADD z {number} m{number}"));
+    }
+    let (mut cursor, mut found) = ("0".to_owned(), std::collections::BTreeMap::new());
+    loop {
+        let reply = say(&mut engine, token, &format!("ZSCAN z {cursor} COUNT 50"));
+        let words: Vec<&str> = reply.split('|').filter(|word| !word.starts_with(['*', '$'])).collect();
+        cursor = words[0].to_owned();
+        for pair in words[1..].chunks_exact(2) {
+            found.insert(pair[0].to_owned(), pair[1].to_owned());
+        }
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 1000);
+    assert!(found.iter().all(|(member, score)| member[1..] == *score));
+}

@@ -49,7 +49,7 @@ impl Big {
         let old = member.score();
         let new = decide(Some(old));
         if let Some(score) = new
-            && score != old
+            && score.to_bits() != old.to_bits()
         {
             let link = member.link();
             member.set_score(score);
