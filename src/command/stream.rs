@@ -7,8 +7,8 @@
 //! Changes that Redis tells nobody of by a keyspace event are reported with an empty name of the event.
 
 mod parse;
-mod add;
 mod delete;
+mod add;
 mod range;
 mod claim;
 mod read;

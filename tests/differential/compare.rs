@@ -231,12 +231,6 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: ":1",
         reason: "In 7.0 a claim that found nothing did not make its consumer.",
     },
-    Difference {
-        command: "XSETID",
-        ours: "-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-        theirs: "-ERR The ID specified in XSETID is smaller than the target stream top item",
-        reason: "Where both are true, later versions look at what was deleted first.",
-    },
 ];
 
 /// Commands that are not sent, since a reference does something else with them than it should.

@@ -6,7 +6,7 @@
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
-use crate::command::stream::delete::{drop_references, log_deleted};
+use crate::command::stream::delete::{drop_references, log_deleted, references};
 use crate::command::stream::parse::{NewId, in_replay, limits, new_id, strict_id, write_stream};
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
@@ -20,6 +20,7 @@ const NODES_TRIMMED_MAX: u64 = 100;
 const TRIMMED_DEFAULT: u64 = 10_000;
 const TRIMMED_MAX: u64 = 1_000_000;
 
+const LIMIT_ALONE: Error = Error::of("ERR syntax error, LIMIT cannot be used without the special ~ option");
 const EXHAUSTED: Error =
     Error::of("ERR The stream has exhausted the last possible ID, unable to add more items");
 const NOT_ABOVE: Error =
@@ -102,15 +103,16 @@ impl Request {
             if !adding {
                 return Err(Error::of("ERR syntax error, XTRIM must be called with a trimming strategy"));
             }
+            if self.limit.is_some() && !in_replay(ctx) {
+                return Err(LIMIT_ALONE);
+            }
             return Ok(None);
         };
         let nodes = ctx.state.settings.stream_node_max_entries.saturating_mul(NODES_TRIMMED_MAX);
         let limit = match self.limit {
             // A log of Redis has `LIMIT` where it was approximate once.
             _ if in_replay(ctx) => 0,
-            Some(_) if !self.approximate => {
-                return Err(Error::of("ERR syntax error, LIMIT cannot be used without the special ~ option"));
-            }
+            Some(_) if !self.approximate => return Err(LIMIT_ALONE),
             Some(limit) => limit,
             None if !self.approximate => 0,
             None if nodes == 0 => TRIMMED_DEFAULT,
@@ -118,13 +120,6 @@ impl Request {
         };
         Ok(Some(Trim { measure, approximate: self.approximate, limit }))
     }
-}
-
-/// The option that says what becomes of references.
-pub(super) fn references(options: &mut Options<'_>) -> Option<References> {
-    let words =
-        [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Acknowledged)];
-    words.into_iter().find(|(word, _)| options.word(word)).map(|(_, references)| references)
 }
 
 /// The ID of a new entry.

@@ -4,12 +4,18 @@
 
 use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
-use crate::command::stream::add::references;
 use crate::command::stream::parse::{all_ids, strict_id, write_stream};
 use crate::data::keyspace::Key;
 use crate::data::stream::{Id, References, Stream};
 use crate::resp::request::Args;
 use crate::state::log::{Log, push_bulk, push_header};
+
+/// The option that says what becomes of references.
+pub(super) fn references(options: &mut Options<'_>) -> Option<References> {
+    let words =
+        [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Acknowledged)];
+    words.into_iter().find(|(word, _)| options.word(word)).map(|(_, references)| references)
+}
 
 /// Writes a record of these words and then the IDs, unless there are none.
 pub(super) fn log_ids(log: &mut Log, database: usize, words: &[&[u8]], ids: &[Id]) {

@@ -134,7 +134,6 @@ fn trimming() {
             ("XTRIM x MAXLEN 1 MINID 1", both),
             ("XTRIM x MAXLEN 1 MAXLEN 1", both),
             ("XTRIM x LIMIT 0", "-ERR syntax error, XTRIM must be called with a trimming strategy|"),
-            ("XTRIM x LIMIT 1", "-ERR wrong number of arguments for 'xtrim' command|"),
             (
                 "XADD x LIMIT 1 9-9 f v",
                 "-ERR syntax error, LIMIT cannot be used without specifying a trimming strategy|",

@@ -154,8 +154,12 @@ fn read_entry(elements: &mut Elements<'_>, base: Id, fields: &[Vec<u8>]) -> Opti
     }
     let mut texts = Vec::new();
     let mut size = 0;
-    for index in 0..count {
-        let field = if same { fields[index].clone() } else { elements.next()?.to_vec() };
+    let mut names = fields.iter().filter(|_| same);
+    for _ in 0..count {
+        let field = match names.next() {
+            Some(field) => field.clone(),
+            None => elements.next()?.to_vec(),
+        };
         let value = elements.next()?.to_vec();
         size += (field.len() + value.len()) as u64;
         texts.push((field, value));

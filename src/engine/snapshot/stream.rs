@@ -122,3 +122,124 @@ fn push_group<W: Write>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use crate::base::date::UnixMs;
+    use crate::base::random::Random;
+    use crate::config::Settings;
+    use crate::engine::Engine;
+    use crate::engine::replay::Replayed;
+    use crate::engine::snapshot::write_snapshot;
+    use crate::resp::request::Request;
+    use crate::state::session::Session;
+
+    fn run(engine: &mut Engine, token: usize, line: &str) -> String {
+        let request = Request::new(line.split(' ').map(str::as_bytes));
+        engine.enter(token);
+        let prepared = engine.prepare(token, request.args());
+        engine.run(token, request.args(), prepared);
+        engine.leave(token);
+        let output = std::mem::take(&mut engine.state.sessions[token].output);
+        let mut slices = [IoSlice::new(&[]); 64];
+        let used = output.slices(usize::MAX, &mut slices);
+        let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    /// An engine that has run the commands in these bytes as a log.
+    fn replayed(bytes: &[u8]) -> Engine {
+        let mut engine = Engine::new(Settings::default(), 2);
+        let token = engine.begin_replay();
+        let text = String::from_utf8(bytes.to_vec()).expect("only text was written");
+        let mut lines = text.split("\r\n").filter(|line| !line.starts_with('#'));
+        while let Some(count) = lines.next().and_then(|line| line.strip_prefix('*')) {
+            let count: usize = count.parse().expect("a number");
+            let args: Vec<&[u8]> = (0..count).filter_map(|_| lines.nth(1)).map(str::as_bytes).collect();
+            let request = Request::new(args.iter().copied());
+            let prepared = engine.prepare_replay(token, request.args());
+            assert_eq!(engine.replay(token, request.args(), prepared), Replayed::Done, "{args:?}");
+        }
+        engine.end_replay(token);
+        engine
+    }
+
+    /// All that `XINFO` tells of a stream, but for what a log does not tell.
+    fn told(engine: &mut Engine, key: &str) -> String {
+        let token = engine.open_session(Session::default());
+        engine.set_now(UnixMs(9_000_000));
+        let reply = run(engine, token, &format!("XINFO STREAM {key} FULL COUNT 0"));
+        let own = ["radix-tree-keys", "radix-tree-nodes", "seen-time", "active-time"];
+        let mut lines: Vec<&str> = reply.split("\r\n").collect();
+        while let Some(at) = lines.iter().position(|line| own.contains(line)) {
+            lines.drain(at..at + 2);
+        }
+        lines.join("|")
+    }
+
+    fn command(random: &mut Random, turn: u64) -> String {
+        let key = ["x", "y"][random.below(2) as usize];
+        let id = format!("{}-{}", (turn / 4).saturating_sub(random.below(60)), random.below(3));
+        let group = ["g", "h"][random.below(2) as usize];
+        let consumer = ["c", "d", "e"][random.below(3) as usize];
+        match random.below(40) {
+            0..16 => format!("XADD {key} {}-* f {turn}", turn / 4),
+            16 => format!("XADD {key} MAXLEN ~ 50 {}-* f {turn} g {turn}", turn / 4),
+            17 => format!("XDEL {key} {id}"),
+            18 => {
+                format!("XTRIM {key} MINID {id} {}", ["KEEPREF", "DELREF", "ACKED"][random.below(3) as usize])
+            }
+            19 => format!("XTRIM {key} MAXLEN ~ {}", random.below(120)),
+            20 => format!("XTRIM {key} MAXLEN {} ACKED", random.below(120)),
+            21 => format!("XGROUP CREATE {key} {group} {id} MKSTREAM"),
+            22 if random.below(9) == 0 => format!("XGROUP DESTROY {key} {group}"),
+            22 => format!("XGROUP DELCONSUMER {key} {group} {consumer}"),
+            23 => format!("XGROUP CREATECONSUMER {key} {group} {consumer}"),
+            24..28 => {
+                format!("XREADGROUP GROUP {group} {consumer} COUNT {} STREAMS {key} >", random.below(90))
+            }
+            28 => format!("XREADGROUP GROUP {group} {consumer} NOACK COUNT 3 STREAMS {key} >"),
+            29 => format!("XREADGROUP GROUP {group} {consumer} COUNT 3 STREAMS {key} {id}"),
+            30..34 => format!("XACK {key} {group} {id}"),
+            34 => format!("XCLAIM {key} {group} {consumer} 0 {id} FORCE"),
+            35 => format!("XCLAIM {key} {group} {consumer} 0 {id} JUSTID IDLE 500"),
+            36 => format!("XAUTOCLAIM {key} {group} {consumer} 3 {id} COUNT 5"),
+            37 => format!("XDELEX {key} DELREF IDS 1 {id}"),
+            38 => format!("XACKDEL {key} {group} ACKED IDS 1 {id}"),
+            _ => format!("XSETID {key} {}-9", turn / 4 + 2),
+        }
+    }
+
+    #[test]
+    fn logs_and_snapshots_replayed_are_the_same_streams() {
+        for seed in 0..6 {
+            let mut random = Random::seeded(seed);
+            let mut engine = Engine::new(Settings::default(), 1);
+            let token = engine.open_session(Session::default());
+            engine.state.log.enabled = true;
+            for turn in 4..2500 {
+                engine.set_now(UnixMs(1_000_000 + turn as i64));
+                let line = command(&mut random, turn);
+                run(&mut engine, token, &line);
+            }
+            for line in ["XGROUP CREATE empty g $ MKSTREAM", "XADD gone 1-1 f v", "XDEL gone 1-1"] {
+                run(&mut engine, token, line);
+            }
+            let mut log = replayed(engine.state.log.pending());
+            let mut bytes = Vec::new();
+            write_snapshot(&engine, &mut bytes, |_| {}).expect("writing to memory");
+            let mut copy = replayed(&bytes);
+            for key in ["x", "y", "empty", "gone"] {
+                let expected = told(&mut engine, key);
+                assert!(
+                    expected.contains("last-generated-id")
+                        && (key == "gone" || expected.contains("pel-count"))
+                );
+                assert_eq!(told(&mut log, key), expected, "seed {seed}, the log");
+                assert_eq!(told(&mut copy, key), expected, "seed {seed}, the snapshot");
+            }
+        }
+    }
+}
