@@ -94,9 +94,14 @@ impl Child {
                 sys::exit_child(i32::from(written.is_err()))
             }
             Some(pid) => {
-                let stats = &mut engine.state.stats;
-                stats.total_forks += 1;
-                stats.latest_fork_micros = before.elapsed().as_micros() as u64;
+                let micros = before.elapsed().as_micros() as u64;
+                let state = &mut engine.state;
+                state.stats.total_forks += 1;
+                state.stats.latest_fork_micros = micros;
+                let threshold_ms = state.settings.latency_monitor_threshold;
+                if threshold_ms != 0 && threshold_ms <= micros / 1000 {
+                    state.latency.add("fork", state.process.now_ms / 1000, micros / 1000);
+                }
                 let keys_total = engine.keys.databases().iter().map(|database| database.len() as u64).sum();
                 Ok(Child { pid, path: path_of(pid as u32), reports, keys_total, cow_bytes: 0 })
             }

@@ -372,6 +372,14 @@ impl Host {
             self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
             return;
         }
+        self.snapshots.end_child(&mut self.engine);
+        if !crash
+            && !self.engine.state.settings.save.is_empty()
+            && let Err(error) = self.snapshots.save(&mut self.engine)
+        {
+            self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
+            return;
+        }
         self.store.end_child();
         let error = sys::run_again();
         self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));

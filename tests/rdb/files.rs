@@ -158,6 +158,44 @@ fn a_log_that_begins_beside_a_dump_begins_with_its_data() {
     assert_eq!(digest(&mut kvick.client()), expected);
 }
 
+/// The base of a log that is an RDB file ends in a checksum: it is whole or refused, and stays as it is.
+#[test]
+fn a_base_that_is_damaged_is_refused() {
+    let args = with(LOGGED);
+    let kvick = ours(&args);
+    let mut client = kvick.client();
+    client.say("RPUSH l x y z");
+    rewrite(&mut client);
+    client.say("RPUSH l more");
+    let expected = digest(&mut client);
+    let base = kvick.dir().join("appendonlydir/appendonly.aof.1.base.rdb");
+    let folder = kvick.into_folder();
+    let whole = fs::read(&base).expect("a base");
+    for cut in [0, 3, 9, 20, whole.len() - 9, whole.len() - 1] {
+        fs::write(&base, &whole[..cut]).expect("written");
+        let (code, log) = Server::start_refused(&args, folder.path());
+        assert_eq!(code, Some(1), "cut at {cut}: {log}");
+        assert_eq!(fs::read(&base).expect("still there"), whole[..cut]);
+    }
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    fs::write(&base, &altered).expect("written");
+    let (code, log) = Server::start_refused(&args, folder.path());
+    assert!(code == Some(1) && log.contains("opens with an RDB file that cannot be loaded"), "{log}");
+    fs::write(&base, &whole).expect("written");
+    let kvick = Server::start_in(&server::binary(), &args, folder);
+    assert_eq!(digest(&mut kvick.client()), expected);
+    // The tools that come with the real server agree, and ours.
+    let manifest = kvick.dir().join("appendonlydir/appendonly.aof.manifest");
+    for (program, words) in [("redis-check-aof", &[][..]), (&server::binary(), &["check-aof"])] {
+        let words: Vec<&str> = words.iter().copied().chain([manifest.to_str().expect("text")]).collect();
+        let output = crate::common::run(program, &words, b"");
+        assert!(output.status.success(), "{program}: {}", crate::common::text(&output.stdout));
+    }
+    let output = crate::common::run("redis-check-rdb", &[base.to_str().expect("text")], b"");
+    assert!(output.status.success(), "{}", crate::common::text(&output.stdout));
+}
+
 #[test]
 fn what_is_not_here_is_refused_by_name() {
     let header = b"REDIS0010";

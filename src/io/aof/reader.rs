@@ -203,6 +203,10 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
             path.metadata().map_err(|error| LoadError { path: path.clone(), trouble: error.into() })?.len();
         if 0 < size {
             filled = index;
+        } else if path.extension() == Some("rdb".as_ref()) {
+            // Of commands there may be none; an RDB file has at least a beginning and an end.
+            let fault = Fault { at: 0, trouble: rdb::Trouble::Short };
+            return Err(LoadError { path: path.clone(), trouble: Trouble::Rdb(fault) });
         }
     }
     let read = |(index, path): (usize, PathBuf)| {
