@@ -171,8 +171,8 @@ fn what_it_weighs_comes_back_in_slices() {
     let ranks = zset.ranks_by_score(&ScoreRange { min: 0.5, min_open: false, max: 0.5, max_open: false });
     zset.remove_range(ranks);
     assert_eq!(zset.len(), 20_000);
-    // But for how the nodes of the order are filled now.
-    assert!(zset.memory().abs_diff(before) < before / 10, "{before} {}", zset.memory());
+    // But for how nodes are filled and how big the table is now.
+    assert!(zset.memory().abs_diff(before) < before / 4, "{before} {}", zset.memory());
     let mut slices = 1;
     while zset.free_some(100) {
         slices += 1;
