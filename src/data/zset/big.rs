@@ -12,11 +12,13 @@ pub(super) struct Big {
     table: Table<Member>,
     order: Order<Link>,
     hasher: Hasher,
+    /// Bytes of the members' blocks.
+    blocks: usize,
 }
 
 impl Big {
     pub(super) fn new(hasher: &Hasher) -> Big {
-        Big { table: Table::new(), order: Order::default(), hasher: hasher.clone() }
+        Big { table: Table::new(), order: Order::default(), hasher: hasher.clone(), blocks: 0 }
     }
 
     /// Makes room for so many members.
@@ -63,6 +65,7 @@ impl Big {
 
     fn add(&mut self, hash: u64, score: f64, text: &[u8]) {
         let member = self.table.insert(hash, Member::new(score, text), &self.hasher);
+        self.blocks += member.memory();
         self.order.insert(score, member.link());
     }
 
@@ -75,7 +78,8 @@ impl Big {
         let hash = self.hasher.hash(text);
         let score = self.table.get(text, hash)?.score();
         self.order.remove(score, text);
-        self.table.remove(text, hash, &self.hasher);
+        let member = self.table.remove(text, hash, &self.hasher);
+        self.blocks -= member.map_or(0, |member| member.memory());
         Some(score)
     }
 
@@ -83,7 +87,8 @@ impl Big {
     pub(super) fn remove_at(&mut self, index: usize) {
         if let Some(link) = self.order.remove_at(index) {
             let hash = self.hasher.hash(link.text());
-            self.table.remove_by(hash, |member| member.link() == link, &self.hasher);
+            let member = self.table.remove_by(hash, |member| member.link() == link, &self.hasher);
+            self.blocks -= member.map_or(0, |member| member.memory());
         }
     }
 
@@ -107,8 +112,7 @@ impl Big {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let members: usize = self.table.iter().map(Member::memory).sum();
-        size_of::<Big>() + self.table.memory() + members + self.order.memory()
+        size_of::<Big>() + self.table.memory() + self.blocks + self.order.memory()
     }
 
     pub(super) fn is_heavy(&self) -> bool {

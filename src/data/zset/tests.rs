@@ -163,6 +163,16 @@ fn what_it_weighs_comes_back_in_slices() {
     assert!(zset.is_heavy());
     let each = zset.memory() / 20_000;
     assert!((50..75).contains(&each), "{each}");
+    let before = zset.memory();
+    for number in 0..5000 {
+        zset.insert(0.5, format!("another:{number}").as_bytes(), &limits);
+    }
+    (0..2500).for_each(|number| _ = zset.remove(format!("another:{number}").as_bytes()));
+    let ranks = zset.ranks_by_score(&ScoreRange { min: 0.5, min_open: false, max: 0.5, max_open: false });
+    zset.remove_range(ranks);
+    assert_eq!(zset.len(), 20_000);
+    // But for how nodes are filled and how big the table is now.
+    assert!(zset.memory().abs_diff(before) < before / 4, "{before} {}", zset.memory());
     let mut slices = 1;
     while zset.free_some(100) {
         slices += 1;
