@@ -320,9 +320,6 @@ pub fn same(compare: Compare, args: &[Vec<u8>], ours: &Value, theirs: &Value) ->
     // Spoiling makes a HELLO that fails into one that does not, and writes it in small letters.
     let compare = if args[0].eq_ignore_ascii_case(b"HELLO") { Compare::Hello } else { compare };
     let compare = if is_drawn(args) { Compare::Shape } else { compare };
-    // Where not all that is there is drawn, chance decides.
-    let draws = args[0].eq_ignore_ascii_case(b"HRANDFIELD") && args.get(2).is_none_or(|n| n != b"100000");
-    let compare = if draws { Compare::Shape } else { compare };
     let equal = match compare {
         Compare::Equal | Compare::Digest | Compare::Scan | Compare::RandomKey | Compare::NoReply => {
             ours == theirs
@@ -346,10 +343,12 @@ pub fn same(compare: Compare, args: &[Vec<u8>], ours: &Value, theirs: &Value) ->
     equal || is_meant(args, ours, theirs)
 }
 
-/// Does chance decide the reply? A set is replied as a whole only if more than all are asked for.
+/// Does chance decide the reply? A collection is replied as a whole only if more than all is asked for.
 fn is_drawn(args: &[Vec<u8>]) -> bool {
     let count = args.get(2).and_then(|count| std::str::from_utf8(count).ok()?.parse::<i64>().ok());
-    args[0].eq_ignore_ascii_case(b"SRANDMEMBER") && count.is_none_or(|count| count < 1000)
+    let draws = ["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"];
+    draws.iter().any(|name| args[0].eq_ignore_ascii_case(name.as_bytes()))
+        && count.is_none_or(|count| count < 1000)
 }
 
 fn is_meant(args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
