@@ -277,6 +277,14 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         {
             true
         }
+        // Below zero, where a limit begins counts from the end in a skip list of later versions, and in no listpack.
+        _ if name.starts_with(b"Z")
+            && args
+                .windows(2)
+                .any(|pair| pair[0].eq_ignore_ascii_case(b"LIMIT") && pair[1].starts_with(b"-")) =>
+        {
+            true
+        }
         // Positions of other sorted sets are often the same; which of equally distant members comes first is open.
         _ if name.starts_with(b"GEO") => {
             let key = args.get(if name == b"GEOSEARCHSTORE" { 2 } else { 1 });
