@@ -1,7 +1,6 @@
 //! Snapshots: by whom they are written, when, and what becomes of them when something goes wrong.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::common::{Client, Server, Value, wait_until};
 use crate::{ARGS, digest, figure, ours, with};
@@ -102,7 +101,7 @@ fn writes_are_refused_after_a_snapshot_that_failed() {
     let args = with(&["--save", "3600 1", "--enable-protected-configs", "yes"]);
     let (server, mut client) = filled(&args, 10);
     // A directory under the name of the file: nothing can be put in its place.
-    let blocked = PathBuf::from(server.dir()).join("blocked");
+    let blocked = server.dir().join("blocked");
     fs::create_dir_all(blocked.join("x")).expect("created");
     client.say("CONFIG SET dbfilename blocked");
     client.say("BGSAVE");
