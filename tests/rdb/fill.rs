@@ -178,7 +178,10 @@ fn deadlines(newer: Newer) -> Vec<Words> {
 
 /// All of it, as commands, the last of which are for database 3.
 pub fn commands(newer: Newer) -> Vec<Words> {
-    let random = &mut Random::new(Random::seed_from_env("KVICK_RDB_SEED"));
+    let seed = Random::seed_from_env("KVICK_RDB_SEED");
+    // Shown with a test that fails.
+    println!("KVICK_RDB_SEED={seed}");
+    let random = &mut Random::new(seed);
     let mut all = strings(random);
     all.extend(lists(random));
     all.extend(sets(random));
