@@ -36,6 +36,7 @@ const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
     "src/base/pages.rs",
     "src/base/bits.rs",
+    "src/resp/direct.rs",
     "src/data/table/bucket.rs",
     "src/data/block.rs",
     "src/data/pack.rs",

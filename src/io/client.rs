@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
 use crate::io::listen::Stream;
+use crate::io::sys;
 use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
@@ -95,12 +96,22 @@ impl Client {
     /// Reads once. A short read means drained: the next bytes bring their own event. Only the end brings none if it
     /// came together with the last bytes.
     pub fn receive(&mut self, input: &mut Input) -> Received {
-        let space = self.parser.space(input);
-        let room = space.len();
+        let mut room = 0;
         let read = loop {
-            let read = match &mut self.stream {
-                Stream::Tcp(stream) => stream.read(space),
-                Stream::Unix(stream) => stream.read(space),
+            let read = if self.parser.is_direct() {
+                let fd = self.stream.fd();
+                self.parser.read_direct(|space| {
+                    room = space.len();
+                    sys::receive(fd, space)
+                })
+            } else {
+                let space = self.parser.space(input);
+                room = space.len();
+                let read = match &mut self.stream {
+                    Stream::Tcp(stream) => stream.read(space),
+                    Stream::Unix(stream) => stream.read(space),
+                };
+                read.inspect(|count| self.parser.filled(input, *count))
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -114,7 +125,6 @@ impl Client {
             }
             Ok(count) => {
                 self.readable = count == room || self.ending;
-                self.parser.filled(input, count);
                 Received::Bytes(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::mem::zeroed;
+use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 fn check(result: i32) -> io::Result<i32> {
@@ -47,6 +47,20 @@ pub fn next_signal(fd: RawFd) -> Option<i32> {
         let size = size_of::<libc::signalfd_siginfo>();
         let read = libc::read(fd, (&raw mut info).cast(), size);
         (read == size as isize).then_some(info.ssi_signo as i32)
+    }
+}
+
+/// Reads from a socket into memory that nobody has written yet; returns the part that was filled.
+///
+/// # Errors
+///
+/// What the kernel reports.
+pub fn receive(fd: RawFd, space: &mut [MaybeUninit<u8>]) -> io::Result<&mut [u8]> {
+    // SAFETY: the kernel fills at most the length of `space`, from its beginning, and says how much.
+    unsafe {
+        let count = libc::recv(fd, space.as_mut_ptr().cast(), space.len(), 0);
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        Ok(std::slice::from_raw_parts_mut(space.as_mut_ptr().cast(), count))
     }
 }
 

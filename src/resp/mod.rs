@@ -4,6 +4,7 @@ pub mod input;
 pub mod args;
 pub mod direct;
 pub mod header;
+pub mod batch;
 pub mod request;
 pub mod output;
 pub mod reply;

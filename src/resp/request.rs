@@ -7,9 +7,9 @@
 //!
 //! 1. [`Parser::begin`] puts what was left over from the last turn at the front of the shared input. That is nearly
 //!    always part of one request, so some bytes are copied; if it is much, buffers are exchanged instead.
-//! 2. [`Parser::space`] says where read(2) should put its bytes, and [`Parser::filled`] how many came. Usually that
-//!    is the shared input. While a big argument is on its way it is that argument's own buffer, and the caller
-//!    need not know which.
+//! 2. [`Parser::space`] says where read(2) should put its bytes, and [`Parser::filled`] how many came: that is the
+//!    shared input. While a big argument is on its way ([`Parser::is_direct`]) it is that argument's own buffer, and
+//!    [`Parser::read_direct`] has the bytes put there.
 //! 3. [`Parser::parse`] gives the next whole requests, up to a number, as [`Args`] that point into the input. A
 //!    protocol error comes with the good requests before it: run them first, then reply the error and close.
 //! 4. [`Parsed::more`] tells that bytes are left which may be whole requests: parse again, or, if the client has
@@ -59,87 +59,28 @@
 //! Two things differ. A zero byte ends a typed line as it ends it in C, where Redis waits forever. And a line is
 //! too long by its length, where Redis accepts it if it happens to arrive with its end in one read.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 
 use crate::base::quote::split_words;
 
 pub use super::args::{Args, Request};
+pub use super::batch::{Batch, Parsed};
 pub use super::direct::BIG;
 pub use super::header::{Limits, ProtocolError};
 pub use super::input::Input;
 
 use super::args::Span;
+use super::batch::{Form, Head};
 use super::direct::Direct;
 use super::header::{self, Line};
 
 /// The part of a request that lies in the input must be addressable by spans.
 const REQUEST_LEN_MAX: usize = u32::MAX as usize - 1;
 
-/// What a [`Batch`] may keep for the next read; more than this came from an unusual request.
-const SPANS_KEPT_MAX: usize = 64 * 1024;
-const WORDS_KEPT_MAX: usize = 64 * 1024;
-
-/// The requests of one read, as positions: storage that all clients share, so that no request allocates.
-#[derive(Debug, Default)]
-pub struct Batch {
-    requests: Vec<Head>,
-    spans: Vec<Span>,
-    /// The words of inline requests, without their quotes.
-    words: Vec<u8>,
-    /// Arguments with buffers of their own. Only the first request of a batch has any, since all others arrived
-    /// whole.
-    shared: Vec<Bytes>,
-    /// Where in the input the bytes begin that the requests point into.
-    first: usize,
-    error: Option<ProtocolError>,
-    more: bool,
-    position_shift: u64,
-}
-
-impl Batch {
-    /// The requests of the last [`Parser::parse`] once more, as long as nobody has touched the input since.
-    #[inline]
-    pub fn parsed<'a>(&'a self, input: &'a Input) -> Parsed<'a> {
-        Parsed { bytes: input.since(self.first), batch: self }
-    }
-
-    /// Forgets the requests, and with them the references to big arguments. [`Parser::parse`] begins with this.
-    pub fn clear(&mut self) {
-        self.requests.clear();
-        self.spans.clear();
-        self.words.clear();
-        self.shared.clear();
-        if SPANS_KEPT_MAX < self.spans.capacity() {
-            self.spans.shrink_to(SPANS_KEPT_MAX);
-        }
-        if WORDS_KEPT_MAX < self.words.capacity() {
-            self.words.shrink_to(WORDS_KEPT_MAX);
-        }
-    }
-}
-
-/// One request of a batch.
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    /// Where its bytes begin, counted from the first byte that was waiting.
-    start: usize,
-    /// How many of the input's bytes it took.
-    len: usize,
-    first_span: u32,
-    span_count: u32,
-    form: Form,
-}
-
-/// What the spans of a request point into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// The input, where the request stands as it would be written here.
-    Canonical,
-    /// The input.
-    Loose,
-    /// The batch's words.
-    Words,
-}
+/// Bytes that are read at once into the shared input behind a big argument.
+const AFTER_BIG: usize = 4 * 1024;
 
 /// What the parser looks at next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,10 +121,10 @@ struct Partial {
 }
 
 impl Partial {
-    /// Takes note of `count` bytes of the big argument; the last of them makes it an argument.
-    fn filled(&mut self, count: usize) {
+    /// The last byte of the big argument makes it an argument.
+    fn finish_direct(&mut self) {
         let Some(direct) = &mut self.direct else { return };
-        if let Some(value) = direct.filled(count) {
+        if let Some(value) = direct.whole() {
             self.spans.push(Span::shared(self.shared.len()));
             self.shared.push(value);
             self.direct = None;
@@ -207,6 +148,8 @@ pub struct Parser {
     backlog: bool,
     partial: Option<Box<Partial>>,
     failed: Option<ProtocolError>,
+    /// The last request with arguments had a big one.
+    after_big: bool,
     /// How many bytes of the stream were consumed by whole requests and ignored lines.
     position: u64,
 }
@@ -229,24 +172,57 @@ impl Parser {
         }
     }
 
-    /// Where the next bytes from the peer are to be put; never empty. To be followed by [`Parser::filled`].
-    pub fn space<'a>(&'a mut self, input: &'a mut Input) -> &'a mut [u8] {
-        match self.partial.as_deref_mut() {
-            Some(Partial { direct: Some(direct), .. }) => direct.room(),
-            _ => input.room(),
-        }
+    /// Where the next bytes from the peer are to be put, unless they belong to a big argument; never empty. To be
+    /// followed by [`Parser::filled`].
+    pub fn space<'a>(&self, input: &'a mut Input) -> &'a mut [u8] {
+        debug_assert!(!self.is_direct());
+        let room = input.room();
+        // What follows a big argument is likely to be another: only its beginning should have to be copied.
+        let most = if self.after_big { room.len().min(AFTER_BIG) } else { room.len() };
+        &mut room[..most]
     }
 
     /// Says that `count` bytes were put where [`Parser::space`] pointed to.
     pub fn filled(&mut self, input: &mut Input, count: usize) {
-        match self.partial.as_deref_mut() {
-            Some(partial) if partial.direct.is_some() => partial.filled(count),
-            _ => input.filled(count),
+        input.filled(count);
+    }
+
+    /// Whether the next bytes from the peer belong to a big argument.
+    #[inline]
+    pub fn is_direct(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.direct.is_some())
+    }
+
+    /// Lets `read` put bytes from the peer where they belong, into the buffer of a big argument. `read` is given the
+    /// room, never empty, and returns the beginning of it that it has filled. Returns how long that was.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn read_direct<E>(
+        &mut self,
+        read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<&mut [u8], E>,
+    ) -> Result<usize, E> {
+        let Some(Partial { direct: Some(direct), .. }) = self.partial.as_deref_mut() else { return Ok(0) };
+        let count = direct.read(read)?;
+        self.finish_direct();
+        Ok(count)
+    }
+
+    fn finish_direct(&mut self) {
+        self.after_big = true;
+        if let Some(partial) = self.partial.as_deref_mut() {
+            partial.finish_direct();
         }
     }
 
     /// Copies as many of these bytes into the space as fit and says how many: for who has bytes and no file.
     pub fn feed(&mut self, input: &mut Input, bytes: &[u8]) -> usize {
+        if let Some(Partial { direct: Some(direct), .. }) = self.partial.as_deref_mut() {
+            let count = direct.push(bytes);
+            self.finish_direct();
+            return count;
+        }
         let space = self.space(input);
         let count = space.len().min(bytes.len());
         space[..count].copy_from_slice(&bytes[..count]);
@@ -339,6 +315,7 @@ impl Parser {
                 Err(error) => self.failed = Some(error),
             }
         }
+        self.after_big &= batch.requests.is_empty() || !batch.shared.is_empty();
         let shared_len: usize = batch.shared.iter().map(Bytes::len).sum();
         self.position += (at + shared_len) as u64;
         input.consume(at);
@@ -611,64 +588,6 @@ fn inline(
         batch.words.extend_from_slice(&word);
     }
     Ok(true)
-}
-
-/// The requests that [`Parser::parse`] found.
-#[derive(Debug)]
-pub struct Parsed<'a> {
-    bytes: &'a [u8],
-    batch: &'a Batch,
-}
-
-impl<'a> Parsed<'a> {
-    /// How many requests there are.
-    pub fn len(&self) -> usize {
-        self.batch.requests.len()
-    }
-
-    /// Whether there is no whole request.
-    pub fn is_empty(&self) -> bool {
-        self.batch.requests.is_empty()
-    }
-
-    /// Request `i`. Panics when there are not so many.
-    #[inline]
-    pub fn get(&self, i: usize) -> Args<'a> {
-        let head = &self.batch.requests[i];
-        let bytes = match head.form {
-            Form::Words => &self.batch.words,
-            _ => &self.bytes[head.start..head.start + head.len],
-        };
-        let first = head.first_span as usize;
-        Args {
-            bytes,
-            spans: &self.batch.spans[first..first + head.span_count as usize],
-            shared: &self.batch.shared,
-            canonical: head.form == Form::Canonical,
-        }
-    }
-
-    /// The requests in order.
-    pub fn iter(&self) -> impl Iterator<Item = Args<'a>> {
-        (0..self.len()).map(|i| self.get(i))
-    }
-
-    /// What was wrong behind the last of these requests. They are to be run first.
-    pub fn error(&self) -> Option<ProtocolError> {
-        self.batch.error
-    }
-
-    /// Whether there may be further requests in what has arrived.
-    pub fn more(&self) -> bool {
-        self.batch.more
-    }
-
-    /// How many bytes of the stream request `i` and all before it took, from the parser's first byte on: where in
-    /// a log the next record begins.
-    pub fn position(&self, i: usize) -> u64 {
-        let head = &self.batch.requests[i];
-        self.batch.position_shift + (head.start + head.len) as u64
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::direct::BIG_START;
 use super::*;
+use crate::resp::batch::SPANS_KEPT_MAX;
 
 /// A seeded stream of numbers, good enough to cut bytes at odd places.
 struct Cuts(u64);
