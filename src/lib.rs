@@ -22,9 +22,9 @@
 //! | 1 | [`resp`] | `request.rs`: bytes to requests, resumable; `reply.rs`: replies to bytes, RESP2 and RESP3 | knows keys or commands |
 //! | 2 | [`data`] | `table.rs` the hash map; `entry.rs` one allocation a key, `block.rs` where it comes from; `list.rs`; `expiry.rs` the index of deadlines; `keyspace.rs` all of them together | says `resp`, reads a clock |
 //! | 3 | [`config`] | one row a directive, in three tables; text to settings and back | opens files |
-//! | 4 | [`state`] | what commands see besides keys: sessions, figures, the records of a turn, `gate.rs` (which replies wait for the disk), `ask.rs` (what only `io` can do) | does I/O |
+//! | 4 | [`state`] | what commands see besides keys: sessions, figures, the records of a turn, `gate.rs` (which replies wait for the disk), `ask.rs` (what only `io` can do), `notice.rs` (who cares that a key changes), `pubsub.rs`, `waits.rs` | does I/O |
 //! | 5 | [`command`] | `spec.rs` (a row, an effect, an error), `options.rs`, one file a family, `table.rs` | holds a socket or file |
-//! | 6 | [`engine`] | `dispatch.rs` one request; `replay.rs` the log run again; `tick.rs`; `snapshot.rs` | makes system calls |
+//! | 6 | [`engine`] | `dispatch.rs` one request; `sessions.rs` what it means for others; `replay.rs` the log run again; `tick.rs`; `snapshot.rs` | makes system calls |
 //! | 7 | [`io`] | all that can fail or surprise: `clock.rs`, sockets, `server.rs` the turn, `aof/` the log on disk, signals, processes | decides what a command means |
 //!
 //! # The turn
@@ -39,7 +39,12 @@
 //! ```
 //!
 //! A pipeline is parsed ahead, up to 64 requests. A first pass finds their rows, hashes their first keys and asks the
-//! cache for the buckets and entries; a second runs them in order ([`engine::dispatch`]).
+//! cache for the buckets and entries; a second runs them in order ([`engine::dispatch`]). Where clients send one request
+//! each, the passes overlap across clients (`io/server/serve.rs`).
+//!
+//! What a request means for others is settled before the next one runs ([`engine::sessions`]): the requests that `EXEC`
+//! lets loose run one after the other, and those who wait for a key that has changed are served, the longest waiting
+//! first. Messages go straight into the outputs of their subscribers, and leave with the other replies.
 //!
 //! Sockets are registered once, edge-triggered, in both directions. Events only mark clients; the turn works at its
 //! own pace. Nothing is written to a socket before the log was written, so a turn full of writes costs one write of
@@ -48,11 +53,16 @@
 //!
 //! # The data
 //!
+//! - Tables and entries lie in mappings that ask for huge pages ([`base::pages`]): what a prefetch cannot hide is the
+//!   walk for an address.
 //! - [`data::table`]: buckets of one cache line with seven tags and seven slots. Grows and shrinks a few buckets at a
 //!   time; every key has one home even then. Keyed hashing with a secret seed.
 //! - [`data::entry`]: header, deadline, key and a small value in one block of [`data::block`]; big strings are shared
 //!   `Bytes`, which a reply refers to instead of copying.
+//! - [`data::pack`]: a short set, hash or sorted set is one block of elements, one behind the other.
 //! - [`data::list`]: runs of elements, a deque of runs when long; never one allocation an element.
+//! - [`data::hash`]: a pack, or a table of cells with field and value; deadlines of fields have an index of their own.
+//! - [`data::zset`]: a pack, or a table by member and an order with counts by score over the same members.
 //! - [`data::set`]: sorted integers, a pack, or a table whose members of up to seven bytes live in their slot.
 //! - [`data::stream`]: nodes of about a hundred entries in one buffer, field names once a node; groups beside them.
 //! - [`data::expiry`]: a record for each key with a deadline, in groups by period; a tick looks only at groups that
@@ -85,7 +95,9 @@
 //!   matter: the table maps its big arrays itself, and entries their pages.)
 //! - Invariant: nothing below `io` draws a random number that the seed does not decide.
 //! - Invariant: no command holds a socket, a file or another client's output. What it needs of those it asks for by a
-//!   [`state::ask::Ask`], and `io` answers.
+//!   [`state::ask::Ask`], and `io` answers. Only messages are written to others, by `state/pubsub.rs`.
+//! - Invariant: the records of a transaction stand between `MULTI` and `EXEC` in one batch: all of them are run again,
+//!   or none.
 //! - Invariant: a command that returns an error has left no trace: no change, no reply, no record. Debug assertions in
 //!   the one dispatcher check this.
 //! - Invariant: whatever changes a key says so: by its effect to the log, by `Ctx::changed` to everybody else.

@@ -366,6 +366,75 @@ fn new_and_missed_keys() {
     assert_eq!(transcript(&ours, script, 2), transcript(&theirs, script, 2));
 }
 
+#[test]
+fn sorted_sets_that_are_waited_for() {
+    same(
+        "1 FLUSHALL
+         1~ BZPOPMIN z 0
+         2~ BZPOPMAX other z 0
+         3 ZADD z 1 a 2 b 3 c
+         1<
+         2<
+         3 ZRANGE z 0 -1 WITHSCORES
+         1 BZPOPMIN other z 0
+         1~ BZMPOP 0 2 y z MAX COUNT 2
+         3 ZADD z 1.5 a 2 b 3 c
+         1<
+         3 ZRANGE z 0 -1
+         3 DEL z
+         1~ BZPOPMIN z 0
+         3 RPUSH z list
+         1-
+         3 DEL z
+         3 ZUNIONSTORE z 1 none
+         1-
+         3 ZADD y 7 m
+         3 ZUNIONSTORE z 1 y
+         1<
+         1 BZPOPMIN z 0.01
+         1 BZPOPMAX z -1
+         1 BZMPOP 0.01 1 z MIN
+         1 BZMPOP 0 1 z
+         1 MULTI
+         1 BZPOPMIN z 0
+         1 BZMPOP 0 1 z MIN
+         1 EXEC",
+    );
+}
+
+#[test]
+fn streams_that_are_waited_for() {
+    same(
+        "1 FLUSHALL
+         1~ XREAD BLOCK 0 STREAMS x $
+         2~ XREAD BLOCK 0 COUNT 1 STREAMS y x 0 0
+         3 XADD x 1-1 f v
+         1<
+         2<
+         1~ XREAD BLOCK 0 STREAMS x $
+         3 XDEL x 1-1
+         1-
+         3 XADD x 1-2 f w
+         1<
+         1 XREAD BLOCK 10 STREAMS x $
+         1 XREAD BLOCK -1 STREAMS x $
+         3 XGROUP CREATE x g $
+         1~ XREADGROUP GROUP g c BLOCK 0 STREAMS x >
+         2~ XREADGROUP GROUP g d BLOCK 0 STREAMS x >
+         3 XADD x 1-3 f 1
+         1<
+         2-
+         3 XADD x 1-4 f 2
+         2<
+         3 XPENDING x g
+         1 XREADGROUP GROUP g c BLOCK 0 STREAMS x 0
+         1 XREADGROUP GROUP g c BLOCK 10 STREAMS x >
+         1 MULTI
+         1 XREAD BLOCK 0 STREAMS x $
+         1 EXEC",
+    );
+}
+
 /// `CLIENT UNBLOCK` needs the number of the client, which is each server's own.
 #[test]
 fn waits_are_ended_from_outside() {

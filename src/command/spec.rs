@@ -7,7 +7,7 @@ use crate::base::date::UnixMs;
 use crate::data::entry::Kind;
 use crate::data::keyspace::{ExpiredFields, Key, Keyspace};
 use crate::resp::reply::Reply;
-use crate::resp::request::Args;
+use crate::resp::request::{Args, Request};
 use crate::state::State;
 use crate::state::blocked::Blocked;
 pub use crate::state::notice::Class;
@@ -475,11 +475,11 @@ impl Ctx<'_> {
         self.state.transaction.is_none() && self.now() != UnixMs::ZERO
     }
 
-    /// Nothing is there: the client waits for these keys, or hears at once that there is nothing, which
+    /// Nothing is there: the client waits for these keys, and then the request is run again, or hears at once that there is nothing, which
     /// is also what it hears when the time is over.
     pub fn block<'k>(
         &mut self,
-        args: Args<'_>,
+        request: Request,
         keys: impl Iterator<Item = &'k [u8]>,
         kind: Kind,
         timeout: Timeout,
@@ -499,7 +499,7 @@ impl Ctx<'_> {
             }
         }
         self.state.block = Some(Blocked {
-            request: args.into(),
+            request,
             number: 0,
             database: self.keys.selected(),
             keys: names,

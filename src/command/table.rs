@@ -13,6 +13,7 @@ static FAMILIES: &[&[Command]] = &[
     crate::command::set::COMMANDS,
     crate::command::hash::COMMANDS,
     crate::command::zset::COMMANDS,
+    crate::command::zset::blocking::COMMANDS,
     crate::command::stream::COMMANDS,
     crate::command::bitmap::COMMANDS,
     crate::command::hyperloglog::COMMANDS,

@@ -6,6 +6,7 @@
 
 mod combine;
 mod pop;
+pub mod blocking;
 mod range;
 #[cfg(test)]
 mod tests;

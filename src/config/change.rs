@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::directive::Directive;
-use super::live::{CAUTIONS, Flag, Settings};
+use super::live::{Flag, Settings};
 use crate::base::glob;
 
 /// What a `CONFIG SET` changed. Keep a clone of the old settings to go back if acting on it fails.
@@ -79,14 +79,8 @@ impl Settings {
             directive.put(&mut after, &row.kind.words(value), true).map_err(failed)?;
             if directive.show(&after) != directive.show(self) {
                 changes.names.push(row.name);
-                let caution = CAUTIONS.iter().find(|caution| caution.name == row.name);
-                match (directive, caution.filter(|caution| (caution.applies)(&after))) {
-                    (Directive::Known(known), _) => changes.ignored.push((row.name, known.reason)),
-                    (_, Some(caution)) if caution.refused => {
-                        return Err(failed(format!("it is not supported by kvick yet: {}", caution.reason)));
-                    }
-                    (_, Some(caution)) => changes.ignored.push((row.name, caution.reason)),
-                    (_, None) => {}
+                if let Directive::Known(known) = directive {
+                    changes.ignored.push((row.name, known.reason));
                 }
             }
         }

@@ -50,22 +50,6 @@ pub struct Live {
     pub put: fn(&mut Settings, &str) -> bool,
 }
 
-/// When a live directive needs a word of explanation.
-pub struct Caution {
-    /// The directive.
-    pub name: &'static str,
-    /// Whether its value is one that needs it.
-    pub applies: fn(&Settings) -> bool,
-    /// Whether `CONFIG SET` refuses such a value. In a configuration it is never more than warned about, as
-    /// it stands in many files that people bring along.
-    pub refused: bool,
-    /// The explanation.
-    pub reason: &'static str,
-}
-
-/// The cautions, given once after a load in which the directive was set, and at each `CONFIG SET`.
-pub static CAUTIONS: &[Caution] = &[];
-
 macro_rules! live {
     ($(
         $(#[$doc:meta])*

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::directive::Directive;
-use super::live::{CAUTIONS, Flag, Settings};
+use super::live::{Flag, Settings};
 use crate::base::quote;
 
 /// Included files may include others this deep; a file that includes itself ends here.
@@ -171,12 +171,8 @@ impl Loading<'_> {
         let mut notices: Vec<Notice> = Vec::new();
         for directive in &self.seen {
             let name = directive.row().name;
-            let caution = CAUTIONS.iter().find(|caution| caution.name == name);
-            let reason = match (directive, caution) {
-                (Directive::Known(known), _) => known.reason,
-                (Directive::Live(_), Some(caution)) if (caution.applies)(&self.settings) => caution.reason,
-                _ => continue,
-            };
+            let Directive::Known(known) = directive else { continue };
+            let reason = known.reason;
             match notices.iter_mut().find(|notice| notice.reason == reason) {
                 Some(notice) => notice.names.push(name),
                 None => notices.push(Notice { names: vec![name], reason }),

@@ -68,7 +68,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: End) -> Outcome {
         settle(ctx, key, pop_event(from), is_empty);
         return Ok(Effect::Logged);
     }
-    ctx.block(args, (1..last).map(|index| args.get(index)), Kind::List, timeout)
+    ctx.block(args.into(), (1..last).map(|index| args.get(index)), Kind::List, timeout)
 }
 
 fn blpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -88,7 +88,7 @@ fn moving(ctx: &mut Ctx<'_>, args: Args<'_>, ends: (End, End), timeout: &[u8], r
             ctx.reply.null();
             return Ok(Effect::Unchanged);
         }
-        return ctx.block(args, std::iter::once(args.get(1)), Kind::List, timeout);
+        return ctx.block(args.into(), std::iter::once(args.get(1)), Kind::List, timeout);
     }
     ctx.log(record);
     Ok(Effect::Logged)
@@ -111,7 +111,7 @@ fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         Some(effect) => Ok(effect),
         None => {
             let keys = COMMANDS[1].keys[0].positions(args).map(|index| args.get(index));
-            ctx.block(args, keys, Kind::List, timeout)
+            ctx.block(args.into(), keys, Kind::List, timeout)
         }
     }
 }

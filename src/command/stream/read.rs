@@ -1,31 +1,28 @@
 //! `XREAD` and `XREADGROUP`.
 //!
 //! Both look at all streams twice: first whether everything is as it should be, so that an error leaves no trace, then
-//! to reply. Waiting for entries is not possible yet: with `BLOCK` a request is answered if there is something, and
-//! refused by name if it would have to wait.
+//! to reply. With `BLOCK` a request that finds nothing waits, and is run again when there may be something; what `$`
+//! means is settled before.
 
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
-use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
+use crate::command::spec::{Class, Ctx, Effect, Error, Outcome, Timeout};
 use crate::command::stream::claim::{Deliveries, log_consumer, log_group_id};
 use crate::command::stream::parse::{
     no_group_to_read, read_stream, reply_entries, reply_entry, reply_id, strict_id,
 };
+use crate::data::entry::Kind;
 use crate::data::keyspace::Key;
 use crate::data::stream::{Id, Pending, Stream};
 use crate::resp::reply::Reply;
-use crate::resp::request::Args;
-
-/// Would have to wait.
-const CANNOT_WAIT: Error = Error::of(
-    "ERR BLOCK is not supported yet: there is nothing to reply, and this server cannot wait for it",
-);
+use crate::resp::request::{Args, Request as Waiting};
 
 /// What was asked for.
 struct Request<'a> {
     args: Args<'a>,
     count: Option<u64>,
-    blocks: bool,
+    /// How long to wait, if at all.
+    block: Option<Timeout>,
     no_ack: bool,
     /// The group and the consumer.
     group: Option<(&'a [u8], &'a [u8])>,
@@ -46,12 +43,11 @@ enum After {
 impl<'a> Request<'a> {
     fn parse(args: Args<'a>, now_ms: i64, in_group: bool) -> Result<Request<'a>, Error> {
         let mut found =
-            Request { args, count: None, blocks: false, no_ack: false, group: None, keys_at: 0, streams: 0 };
+            Request { args, count: None, block: None, no_ack: false, group: None, keys_at: 0, streams: 0 };
         let mut options = Options::new(args, 1);
         while options.more() && found.keys_at == 0 {
             if options.word_with_value("BLOCK") {
-                check_timeout(options.value()?, now_ms)?;
-                found.blocks = true;
+                found.block = Some(timeout(options.value()?, now_ms)?);
             } else if options.word_with_value("COUNT") {
                 // Nought and less mean all.
                 found.count = u64::try_from(options.integer()?).ok().filter(|count| *count != 0);
@@ -144,6 +140,35 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Request<'_> {
+    /// There is nothing: the client waits, or hears so at once.
+    fn wait(&self, ctx: &mut Ctx<'_>) -> Outcome {
+        let Some(timeout) = self.block else {
+            ctx.reply.null_array();
+            return Ok(Effect::Unchanged);
+        };
+        let mut words: Vec<Vec<u8>> = self.args.iter().map(<[u8]>::to_vec).collect();
+        if self.group.is_none() {
+            // What follows the last entry of now, whatever comes meanwhile.
+            for index in 0..self.streams {
+                let key = self.key(ctx, index);
+                let stream = ctx.keys.stored(key).and_then(|entry| entry.stream());
+                if let After::Id(id) = self.after(index, stream)? {
+                    words[self.keys_at + self.streams + index] = id.text(&mut [0; 41]).to_vec();
+                }
+            }
+        }
+        let request = Waiting::new(words.iter().map(|word| &word[..]));
+        let keys = (0..self.streams).map(|index| self.args.get(self.keys_at + index));
+        let outcome = ctx.block(request, keys, Kind::Stream, timeout);
+        if let (Some(block), Some(_)) = (&mut ctx.state.block, self.group) {
+            // Without the key there is no group to read for.
+            block.even_without = true;
+        }
+        outcome
+    }
+}
+
 fn unbalanced(in_group: bool) -> Error {
     Error::of(if in_group {
         "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
@@ -160,13 +185,10 @@ fn meaningless(sign: char) -> Error {
     ))
 }
 
-fn check_timeout(text: &[u8], now_ms: i64) -> Result<(), Error> {
-    let timeout = parse_i64(text).ok_or(Error::of("ERR timeout is not an integer or out of range"))?;
-    if timeout < 0 {
-        return Err(Error::of("ERR timeout is negative"));
-    }
-    match timeout.checked_add(now_ms) {
-        Some(_) => Ok(()),
+fn timeout(text: &[u8], now_ms: i64) -> Result<Timeout, Error> {
+    let timeout = Timeout::millis(text)?;
+    match parse_i64(text).and_then(|millis| millis.checked_add(now_ms)) {
+        Some(_) => Ok(timeout),
         None => Err(Error::of("ERR timeout is out of range")),
     }
 }
@@ -188,11 +210,7 @@ fn begin(reply: &mut Reply, key: Key<'_>) {
 pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let request = Request::parse(args, ctx.now().0, false)?;
     if !request.check(ctx)? {
-        if request.blocks {
-            return Err(CANNOT_WAIT);
-        }
-        ctx.reply.null_array();
-        return Ok(Effect::Unchanged);
+        return request.wait(ctx);
     }
     let (mark, mut replied) = (ctx.reply.later(), 0);
     for index in 0..request.streams {
@@ -220,10 +238,7 @@ fn finish(ctx: &mut Ctx<'_>, mark: crate::resp::reply::Mark, replied: usize) {
 
 pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let request = Request::parse(args, ctx.now().0, true)?;
-    let ready = request.check(ctx)?;
-    if !ready && request.blocks {
-        return Err(CANNOT_WAIT);
-    }
+    request.check(ctx)?;
     ctx.log_expired();
     let mark = ctx.reply.mark();
     let later = ctx.reply.later();
@@ -239,7 +254,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     if replied == 0 {
         ctx.reply.rollback(mark);
-        ctx.reply.null_array();
+        request.wait(ctx)?;
     } else {
         finish(ctx, later, replied);
     }

@@ -14,13 +14,22 @@ use crate::data::keyspace::Key;
 use crate::data::zset::Zset;
 use crate::resp::request::Args;
 
-/// Replies and removes `count` members of a sorted set that has at least so many, from one end. `pairs`: each member
-/// and its score are an array.
-fn take(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pairs: bool) {
+/// Replies and removes `count` members of a sorted set that has at least so many, from one end, in an array. `pairs`:
+/// each member and its score are an array, too.
+fn take_array(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pairs: bool) {
+    ctx.reply.array(if pairs { count } else { 2 * count });
+    take_pairs(ctx, key, highest, count, pairs);
+}
+
+/// As [`take_array`], but only the members and scores.
+pub(super) fn take(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize) {
+    take_pairs(ctx, key, highest, count, false);
+}
+
+fn take_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pairs: bool) {
     let Some(zset) = ctx.keys.write(key).and_then(|entry| entry.zset_mut()) else { return };
     let len = zset.len();
     let ranks = if highest { len - count..len } else { 0..count };
-    ctx.reply.array(if pairs { count } else { 2 * count });
     let mut members = zset.range(ranks.clone());
     while let Some((item, score)) = if highest { members.next_back() } else { members.next() } {
         if pairs {
@@ -51,7 +60,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Outcome {
         return Ok(Effect::Unchanged);
     }
     let pairs = counted && ctx.reply.resp3();
-    take(ctx, key, highest, count, pairs);
+    take_array(ctx, key, highest, count, pairs);
     Ok(Effect::Changed)
 }
 
@@ -64,14 +73,24 @@ pub(super) fn zpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if let Some(effect) = mpop(ctx, args, 1)? {
+        return Ok(effect);
+    }
+    ctx.reply.null_array();
+    Ok(Effect::Unchanged)
+}
+
+/// `ZMPOP` from its number of keys on, which is argument `at`; `None` if all sorted sets are empty.
+pub(super) fn mpop(ctx: &mut Ctx<'_>, args: Args<'_>, at: usize) -> Result<Option<Effect>, Error> {
     const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
     const COUNT: Error = Error::of("ERR count should be greater than 0");
     let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
-    let numkeys = positive(args.get(1)).ok_or(NUMKEYS)?;
-    if args.len() - 2 <= numkeys {
+    let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
+    let first = at + 1;
+    if args.len() - first <= numkeys {
         return Err(Error::SYNTAX);
     }
-    let mut options = Options::new(args, 2 + numkeys);
+    let mut options = Options::new(args, first + numkeys);
     let highest = options.word("MAX");
     if !highest && !options.word("MIN") {
         return Err(Error::SYNTAX);
@@ -83,7 +102,7 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         count = Some(positive(options.value()?).ok_or(COUNT)?);
     }
-    for index in 2..2 + numkeys {
+    for index in first..first + numkeys {
         let key = ctx.key(args, index);
         let Some(zset) = write(ctx.keys, key)? else { continue };
         let count = count.unwrap_or(1).min(zset.len());
@@ -91,11 +110,10 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.log(&[name, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
         ctx.reply.array(2);
         ctx.reply.bulk(key.bytes);
-        take(ctx, key, highest, count, true);
-        return Ok(Effect::Logged);
+        take_array(ctx, key, highest, count, true);
+        return Ok(Some(Effect::Logged));
     }
-    ctx.reply.null_array();
-    Ok(Effect::Unchanged)
+    Ok(None)
 }
 
 /// Draws of one `ZRANDMEMBER` with repetitions at most; the reply to more would fit no memory.
