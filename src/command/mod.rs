@@ -41,3 +41,6 @@ pub mod server;
 pub mod debug;
 pub mod introspect;
 pub mod table;
+
+#[cfg(test)]
+pub(crate) mod tests;

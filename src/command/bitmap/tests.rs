@@ -1,7 +1,7 @@
 //! Scripts of bit commands, and long strings changed in place.
 
 use crate::base::date::UnixMs;
-use crate::command::list::tests::{check, say};
+use crate::command::tests::{check, say};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::session::Session;

@@ -2,6 +2,7 @@
 
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
+use crate::command::tests::{opened, records, say};
 use crate::config::Settings;
 use crate::data::digest::Digest;
 use crate::data::entry::Entry;
@@ -10,49 +11,9 @@ use crate::engine::Engine;
 use crate::engine::replay::Replayed;
 use crate::engine::snapshot::write_snapshot;
 use crate::resp::request::Request;
-use crate::state::session::Session;
-use std::io::IoSlice;
-
-/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
-fn say(engine: &mut Engine, token: usize, line: &str) -> String {
-    let request = Request::new(line.split(' ').map(str::as_bytes));
-    engine.enter(token);
-    let prepared = engine.prepare(token, request.args());
-    engine.run(token, request.args(), prepared);
-    engine.leave(token);
-    let output = std::mem::take(&mut engine.state.sessions[token].output);
-    let mut slices = [IoSlice::new(&[]); 64];
-    let used = output.slices(usize::MAX, &mut slices);
-    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
-    let log = records(engine);
-    if !log.is_empty() {
-        text.push_str(" / ");
-        text.push_str(&log);
-    }
-    text
-}
-
-/// The words of all records that were written since the last call.
-fn records(engine: &mut Engine) -> String {
-    let log = std::mem::take(engine.state.log.pending_mut());
-    let words = String::from_utf8_lossy(&log).into_owned();
-    let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
-    words.join(" ").trim_end().to_owned()
-}
-
-fn started(resp3: bool) -> (Engine, usize) {
-    let mut engine = Engine::new(Settings::default(), 7);
-    let token = engine.open_session(Session { resp3, ..Session::default() });
-    engine.set_now(UnixMs(1_000_000));
-    engine.state.log.enabled = true;
-    // The log's first SELECT.
-    say(&mut engine, token, "SET s x");
-    (engine, token)
-}
 
 fn check(resp3: bool, script: &[(&str, &str)]) {
-    let (mut engine, token) = started(resp3);
+    let (mut engine, token) = opened(resp3, "s");
     for (line, expected) in script {
         match *line {
             "tick" => {
@@ -165,7 +126,7 @@ fn drawing_and_walking() {
 
 #[test]
 fn draws_are_fair_and_different() {
-    let (mut engine, token) = started(false);
+    let (mut engine, token) = opened(false, "s");
     for field in 0..100 {
         say(&mut engine, token, &format!("HSET a {field} {field}"));
         say(&mut engine, token, &format!("HSET b {field} {}", "long ".repeat(20).replace(' ', "-")));
@@ -387,7 +348,7 @@ fn replay(engine: &mut Engine, token: usize, log: &[u8]) {
 #[test]
 fn random_commands_keep_index_and_log_true() {
     for seed in 0..4 {
-        let (mut engine, token) = started(false);
+        let (mut engine, token) = opened(false, "s");
         let mut random = Random::seeded(seed);
         let mut copy = Engine::new(Settings::default(), 9);
         let loader = copy.begin_replay();
@@ -452,7 +413,7 @@ fn random_commands_keep_index_and_log_true() {
 
 #[test]
 fn many_fields_go_in_slices() {
-    let (mut engine, token) = started(false);
+    let (mut engine, token) = opened(false, "s");
     for field in 0..3000 {
         say(&mut engine, token, &format!("HSETEX a PX 1000 FIELDS 1 {field} v"));
     }
@@ -469,7 +430,7 @@ fn many_fields_go_in_slices() {
 
 #[test]
 fn a_snapshot_replayed_is_the_same_data() {
-    let (mut engine, token) = started(false);
+    let (mut engine, token) = opened(false, "s");
     for field in 0..700 {
         for (key, count) in [("small", 5), ("chunk", 64), ("chunk+1", 65), ("table", 600), ("timed", 300)] {
             if field < count {

@@ -1,7 +1,7 @@
 //! Scripts of HyperLogLog commands: what is said, what comes back, what the log hears.
 
 use crate::base::date::UnixMs;
-use crate::command::list::tests::{check, say};
+use crate::command::tests::{check, say};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::session::Session;

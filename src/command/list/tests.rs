@@ -1,45 +1,9 @@
 //! Scripts of list commands: what is said, what comes back, what the log hears.
 
-use crate::base::date::UnixMs;
+use crate::command::tests::check;
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::resp::request::Request;
 use crate::state::session::Session;
-use std::io::IoSlice;
-
-/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
-pub(crate) fn say(engine: &mut Engine, token: usize, line: &str) -> String {
-    let request = Request::new(line.split(' ').map(str::as_bytes));
-    engine.enter(token);
-    let prepared = engine.prepare(token, request.args());
-    engine.run(token, request.args(), prepared);
-    engine.leave(token);
-    let output = std::mem::take(&mut engine.state.sessions[token].output);
-    let mut slices = [IoSlice::new(&[]); 64];
-    let used = output.slices(usize::MAX, &mut slices);
-    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-    let log = std::mem::take(engine.state.log.pending_mut());
-    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
-    if !log.is_empty() {
-        let words = String::from_utf8_lossy(&log).into_owned();
-        let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
-        text.push_str(" / ");
-        text.push_str(words.join(" ").trim_end());
-    }
-    text
-}
-
-pub(crate) fn check(resp3: bool, script: &[(&str, &str)]) {
-    let mut engine = Engine::new(Settings::default(), 7);
-    let token = engine.open_session(Session { resp3, ..Session::default() });
-    engine.set_now(UnixMs(1_000_000));
-    engine.state.log.enabled = true;
-    // The log's first SELECT.
-    say(&mut engine, token, "SET s x");
-    for (line, expected) in script {
-        assert_eq!(say(&mut engine, token, line), *expected, "{line}");
-    }
-}
 
 const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
 const SYNTAX: &str = "-ERR syntax error|";

@@ -1,51 +1,12 @@
 //! Scripts of set commands: what is said, what comes back, what the log hears.
 
 use std::collections::BTreeSet;
-use std::io::IoSlice;
 
-use crate::base::date::UnixMs;
-use crate::config::Settings;
-use crate::engine::Engine;
-use crate::resp::request::Request;
-use crate::state::session::Session;
-
-/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
-fn say(engine: &mut Engine, token: usize, line: &str) -> String {
-    let request = Request::new(line.split(' ').map(str::as_bytes));
-    engine.enter(token);
-    let prepared = engine.prepare(token, request.args());
-    engine.run(token, request.args(), prepared);
-    engine.leave(token);
-    let output = std::mem::take(&mut engine.state.sessions[token].output);
-    let mut slices = [IoSlice::new(&[]); 64];
-    let used = output.slices(usize::MAX, &mut slices);
-    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-    let log = std::mem::take(engine.state.log.pending_mut());
-    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
-    if !log.is_empty() {
-        let words = String::from_utf8_lossy(&log).into_owned();
-        let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
-        text.push_str(" / ");
-        text.push_str(words.join(" ").trim_end());
-    }
-    text
-}
-
-fn start(resp3: bool) -> (Engine, usize) {
-    let mut engine = Engine::new(Settings::default(), 7);
-    let token = engine.open_session(Session { resp3, ..Session::default() });
-    engine.set_now(UnixMs(1_000_000));
-    engine.state.log.enabled = true;
-    // The log's first SELECT.
-    say(&mut engine, token, "SET str x");
-    (engine, token)
-}
+use crate::command::tests::{follow, opened, say};
 
 fn check(resp3: bool, script: &[(&str, &str)]) {
-    let (mut engine, token) = start(resp3);
-    for (line, expected) in script {
-        assert_eq!(say(&mut engine, token, line), *expected, "{line}");
-    }
+    let (mut engine, token) = opened(resp3, "str");
+    follow(&mut engine, token, script);
 }
 
 const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
@@ -241,7 +202,7 @@ fn words(text: &str) -> BTreeSet<String> {
 #[test]
 fn what_is_popped_is_what_is_logged() {
     for (len, count) in [(10, 3), (100, 99), (100, 60), (1000, 10), (1000, 900), (3000, 2000)] {
-        let (mut engine, token) = start(false);
+        let (mut engine, token) = opened(false, "str");
         let members: Vec<String> = (0..len).map(|number| format!("m{number}")).collect();
         say(&mut engine, token, &format!("SADD s {}", members.join(" ")));
         say(&mut engine, token, "PEXPIREAT s 2000000");
@@ -260,7 +221,7 @@ fn what_is_popped_is_what_is_logged() {
 
 #[test]
 fn members_drawn_with_a_count_are_different() {
-    let (mut engine, token) = start(false);
+    let (mut engine, token) = opened(false, "str");
     for len in [5, 100, 1000] {
         let members: Vec<String> = (0..len).map(|number| format!("m{number}")).collect();
         say(&mut engine, token, &format!("SADD s{len} {}", members.join(" ")));
@@ -293,7 +254,7 @@ fn scanning() {
             ("SSCAN s 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN|"),
         ],
     );
-    let (mut engine, token) = start(false);
+    let (mut engine, token) = opened(false, "str");
     let members: Vec<String> = (0..1000).map(|number| format!("m{number}")).collect();
     say(&mut engine, token, &format!("SADD s {}", members.join(" ")));
     let (mut found, mut cursor, mut steps) = (BTreeSet::new(), "0".to_owned(), 0);

@@ -1,37 +1,13 @@
 //! Scripts of `SORT`: what is said, what comes back, what the log hears.
 
-use std::io::IoSlice;
-
 use crate::base::date::UnixMs;
+use crate::command::tests::say;
 use crate::config::Settings;
 use crate::data::entry::Value;
 use crate::data::hash::{Hash, Limits};
 use crate::data::keyspace::Deadline;
 use crate::engine::Engine;
-use crate::resp::request::Request;
 use crate::state::session::Session;
-
-/// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
-fn say(engine: &mut Engine, token: usize, line: &str) -> String {
-    let request = Request::new(line.split(' ').map(str::as_bytes));
-    engine.enter(token);
-    let prepared = engine.prepare(token, request.args());
-    engine.run(token, request.args(), prepared);
-    engine.leave(token);
-    let output = std::mem::take(&mut engine.state.sessions[token].output);
-    let mut slices = [IoSlice::new(&[]); 64];
-    let used = output.slices(usize::MAX, &mut slices);
-    let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-    let log = std::mem::take(engine.state.log.pending_mut());
-    let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
-    if !log.is_empty() {
-        let words = String::from_utf8_lossy(&log).into_owned();
-        let words: Vec<&str> = words.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
-        text.push_str(" / ");
-        text.push_str(words.join(" ").trim_end());
-    }
-    text
-}
 
 /// Puts a hash under a key: `key field value …`.
 fn put_hash(engine: &mut Engine, words: &str) {

@@ -1,12 +1,8 @@
 //! Scripts of stream commands: what is said, what comes back, what the log hears.
 
-use crate::base::date::UnixMs;
-use crate::config::Settings;
+use crate::command::tests::{ask, opened};
 use crate::data::digest::Digest;
 use crate::engine::Engine;
-use crate::resp::request::Request;
-use crate::state::session::Session;
-use std::io::IoSlice;
 
 struct Client {
     engine: Engine,
@@ -15,30 +11,15 @@ struct Client {
 
 impl Client {
     fn new(resp3: bool) -> Client {
-        let mut engine = Engine::new(Settings::default(), 7);
-        let token = engine.open_session(Session { resp3, ..Session::default() });
-        engine.set_now(UnixMs(1_000_000));
-        engine.state.log.enabled = true;
-        let mut client = Client { engine, token };
-        // The log's first SELECT.
-        client.say("SET s x");
-        client
+        let (engine, token) = opened(resp3, "s");
+        Client { engine, token }
     }
 
     /// Runs a line and returns its reply, line ends as `|`, and behind ` / ` the records it wrote.
     fn say(&mut self, line: &str) -> String {
-        let request = Request::new(line.split(' ').map(str::as_bytes));
-        let (engine, token) = (&mut self.engine, self.token);
-        engine.enter(token);
-        let prepared = engine.prepare(token, request.args());
-        engine.run(token, request.args(), prepared);
-        engine.leave(token);
-        let output = std::mem::take(&mut engine.state.sessions[token].output);
-        let mut slices = [IoSlice::new(&[]); 64];
-        let used = output.slices(usize::MAX, &mut slices);
-        let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-        let log = std::mem::take(engine.state.log.pending_mut());
-        let mut text = String::from_utf8_lossy(&reply).replace("\r\n", "|");
+        let reply = ask(&mut self.engine, self.token, line);
+        let log = std::mem::take(self.engine.state.log.pending_mut());
+        let mut text = reply.replace("\r\n", "|");
         if !log.is_empty() {
             let words = String::from_utf8_lossy(&log).into_owned();
             let mut records = words.replace("\r\n", " ");

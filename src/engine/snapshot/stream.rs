@@ -125,29 +125,16 @@ fn push_group<W: Write>(
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
 
     use crate::base::date::UnixMs;
     use crate::base::random::Random;
+    use crate::command::tests::ask;
     use crate::config::Settings;
     use crate::engine::Engine;
     use crate::engine::replay::Replayed;
     use crate::engine::snapshot::write_snapshot;
     use crate::resp::request::Request;
     use crate::state::session::Session;
-
-    fn run(engine: &mut Engine, token: usize, line: &str) -> String {
-        let request = Request::new(line.split(' ').map(str::as_bytes));
-        engine.enter(token);
-        let prepared = engine.prepare(token, request.args());
-        engine.run(token, request.args(), prepared);
-        engine.leave(token);
-        let output = std::mem::take(&mut engine.state.sessions[token].output);
-        let mut slices = [IoSlice::new(&[]); 64];
-        let used = output.slices(usize::MAX, &mut slices);
-        let reply: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-        String::from_utf8_lossy(&reply).into_owned()
-    }
 
     /// An engine that has run the commands in these bytes as a log.
     fn replayed(bytes: &[u8]) -> Engine {
@@ -170,7 +157,7 @@ mod tests {
     fn told(engine: &mut Engine, key: &str) -> String {
         let token = engine.open_session(Session::default());
         engine.set_now(UnixMs(9_000_000));
-        let reply = run(engine, token, &format!("XINFO STREAM {key} FULL COUNT 0"));
+        let reply = ask(engine, token, &format!("XINFO STREAM {key} FULL COUNT 0"));
         let own = ["radix-tree-keys", "radix-tree-nodes", "seen-time", "active-time"];
         let mut lines: Vec<&str> = reply.split("\r\n").collect();
         while let Some(at) = lines.iter().position(|line| own.contains(line)) {
@@ -222,10 +209,10 @@ mod tests {
             for turn in 4..2500 {
                 engine.set_now(UnixMs(1_000_000 + turn as i64));
                 let line = command(&mut random, turn);
-                run(&mut engine, token, &line);
+                ask(&mut engine, token, &line);
             }
             for line in ["XGROUP CREATE empty g $ MKSTREAM", "XADD gone 1-1 f v", "XDEL gone 1-1"] {
-                run(&mut engine, token, line);
+                ask(&mut engine, token, line);
             }
             let mut log = replayed(engine.state.log.pending());
             let mut bytes = Vec::new();
