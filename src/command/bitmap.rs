@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::base::bits::{self, Combine};
 use crate::base::number::parse_i64;
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::{EMBED_MAX, Value};
 use crate::data::keyspace::{Deadline, Key, Keyspace};
 use crate::resp::request::Args;
@@ -22,39 +22,30 @@ const UPDATE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "UPDATE"])];
 const FIELDS: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "UPDATE", "VARIABLE_FLAGS"])];
 const COMBINE: &[KeySpec] = &[KeySpec::one(2, &["OW", "UPDATE"]), KeySpec::rest(3, 1, &["RO", "ACCESS"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Bitmap, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "bitcount", arity: -2, flags: READONLY, keys: READ_ONE, run: bitcount, subcommands: &[],
-        doc: doc("2.6.0", "O(N) of the bytes between start and end", "key [start [end [BYTE | BIT]]]",
+        doc: Group::Bitmap.doc("2.6.0", "O(N) of the bytes between start and end", "key [start [end [BYTE | BIT]]]",
             "Counts the bits of a string, or of a part of it, that are set.") },
     Command { name: "bitfield", arity: -2, flags: WRITE | DENYOOM, keys: FIELDS, run: field::bitfield, subcommands: &[],
-        doc: doc("3.2.0", "O(1) for each operation",
+        doc: Group::Bitmap.doc("3.2.0", "O(1) for each operation",
             "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]",
             "Reads, sets and increments integers of any width in a string.") },
     Command { name: "bitfield_ro", arity: -2, flags: READONLY | FAST, keys: READ_ONE, run: field::bitfield_ro, subcommands: &[],
-        doc: doc("6.0.0", "O(1) for each operation", "key [GET encoding offset ...]",
+        doc: Group::Bitmap.doc("6.0.0", "O(1) for each operation", "key [GET encoding offset ...]",
             "Reads integers of any width in a string.") },
     Command { name: "bitop", arity: -4, flags: WRITE | DENYOOM, keys: COMBINE, run: bitop, subcommands: &[],
-        doc: doc("2.6.0", "O(N) of the bytes of all strings",
+        doc: Group::Bitmap.doc("2.6.0", "O(N) of the bytes of all strings",
             "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]",
             "Combines strings bit by bit and stores the result.") },
     Command { name: "bitpos", arity: -3, flags: READONLY, keys: READ_ONE, run: bitpos, subcommands: &[],
-        doc: doc("2.8.7", "O(N) of the bytes up to the bit", "key bit [start [end [BYTE | BIT]]]",
+        doc: Group::Bitmap.doc("2.8.7", "O(N) of the bytes up to the bit", "key bit [start [end [BYTE | BIT]]]",
             "Returns the position of the first bit that is set or clear.") },
     Command { name: "getbit", arity: 3, flags: READONLY | FAST, keys: READ_ONE, run: getbit, subcommands: &[],
-        doc: doc("2.2.0", "O(1)", "key offset", "Returns a bit of a string.") },
+        doc: Group::Bitmap.doc("2.2.0", "O(1)", "key offset", "Returns a bit of a string.") },
     Command { name: "setbit", arity: 4, flags: WRITE | DENYOOM, keys: UPDATE_ONE, run: setbit, subcommands: &[],
-        doc: doc("2.2.0", "O(1)", "key offset value",
+        doc: Group::Bitmap.doc("2.2.0", "O(1)", "key offset value",
             "Sets or clears a bit of a string, filling with zero bytes up to it.") },
 ];
 

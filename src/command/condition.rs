@@ -2,30 +2,21 @@
 
 use crate::command::options::{Options, Slot};
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Str;
 use crate::data::keyspace::Key;
 use crate::resp::request::Args;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::String, complexity, syntax }
-}
 
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "delex", arity: -2, flags: WRITE | FAST, keys: &[KeySpec::one(1, &["RM", "DELETE"])], run: delex, subcommands: &[],
-        doc: doc("8.4.0", "O(1), or O(N) of the value's length where digests are compared",
+        doc: Group::String.doc("8.4.0", "O(1), or O(N) of the value's length where digests are compared",
             "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]", "Deletes a key if its string meets a condition.") },
     Command { name: "delifeq", arity: 3, flags: WRITE | FAST, keys: &[KeySpec::one(1, &["RM", "DELETE"])], run: delifeq, subcommands: &[],
-        doc: doc("9.0.0", "O(1)", "key value", "Deletes a key if its string equals the value.") },
+        doc: Group::String.doc("9.0.0", "O(1)", "key value", "Deletes a key if its string equals the value.") },
     Command { name: "digest", arity: 2, flags: READONLY | FAST, keys: &[KeySpec::one(1, &["RO", "ACCESS"])], run: digest, subcommands: &[],
-        doc: doc("8.4.0", "O(N) of the value's length", "key", "Returns the XXH3 digest of a string in hexadecimal.") },
+        doc: Group::String.doc("8.4.0", "O(N) of the value's length", "key", "Returns the XXH3 digest of a string in hexadecimal.") },
 ];
 
 /// What must hold for `SET` to set.

@@ -3,21 +3,12 @@
 use std::borrow::Cow;
 
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome};
 use crate::config::Notice;
 use crate::data::keyspace::Counters;
 use crate::resp::request::Args;
 use crate::state::ask::Ask;
 use crate::state::session::Session;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 
@@ -25,21 +16,21 @@ const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "config", arity: -2, flags: 0, keys: &[], run: help, subcommands: SUBCOMMANDS,
-        doc: doc("2.0.0", "depends on the subcommand", "", "Reads and changes the configuration.") },
+        doc: Group::Server.doc("2.0.0", "depends on the subcommand", "", "Reads and changes the configuration.") },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "get", arity: -3, flags: FLAGS, keys: &[], run: get, subcommands: &[],
-        doc: doc("2.0.0", "O(N) of the patterns", "parameter [parameter ...]", "Returns the directives whose names match.") },
+        doc: Group::Server.doc("2.0.0", "O(N) of the patterns", "parameter [parameter ...]", "Returns the directives whose names match.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("5.0.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("5.0.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "resetstat", arity: 2, flags: FLAGS, keys: &[], run: resetstat, subcommands: &[],
-        doc: doc("2.0.0", "O(1)", "", "Sets the counters that INFO shows to zero.") },
+        doc: Group::Server.doc("2.0.0", "O(1)", "", "Sets the counters that INFO shows to zero.") },
     Command { name: "rewrite", arity: 2, flags: FLAGS, keys: &[], run: rewrite, subcommands: &[],
-        doc: doc("2.8.0", "O(1)", "", "Writes the settings in force into the configuration file.") },
+        doc: Group::Server.doc("2.8.0", "O(1)", "", "Writes the settings in force into the configuration file.") },
     Command { name: "set", arity: -4, flags: FLAGS, keys: &[], run: set, subcommands: &[],
-        doc: doc("2.0.0", "O(N) of the directives", "parameter value [parameter value ...]", "Changes directives, all of them or none.") },
+        doc: Group::Server.doc("2.0.0", "O(N) of the directives", "parameter value [parameter value ...]", "Changes directives, all of them or none.") },
 ];
 
 /// Lines of `CONFIG HELP`.

@@ -7,22 +7,13 @@ use crate::base::date::UnixMs;
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{ASKING, DANGEROUS, DENYOOM, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::keyspace::{Key, Keyspace};
 use crate::data::rdb::file::Use;
 use crate::data::rdb::{self, payload};
 use crate::data::{hash, list, set, zset};
 use crate::resp::request::Args;
 use crate::state::State;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Generic, complexity, syntax }
-}
 
 const READ_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO", "ACCESS"])];
 const WRITE_ONE: &[KeySpec] = &[KeySpec::one(1, &["OW", "UPDATE"])];
@@ -33,11 +24,11 @@ const SYNTAX: &str = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seco
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "dump", arity: 2, flags: READONLY, keys: READ_ONE, run: dump, subcommands: &[],
-        doc: doc("2.6.0", "O(N) of the bytes of the value", "key", "Returns a value as bytes that RESTORE takes.") },
+        doc: Group::Generic.doc("2.6.0", "O(N) of the bytes of the value", "key", "Returns a value as bytes that RESTORE takes.") },
     Command { name: "restore", arity: -4, flags: RESTORE, keys: WRITE_ONE, run: restore, subcommands: &[],
-        doc: doc("2.6.0", "O(N) of the bytes of the value, times O(log N) for sorted sets", SYNTAX, "Makes a key of what DUMP returned.") },
+        doc: Group::Generic.doc("2.6.0", "O(N) of the bytes of the value, times O(log N) for sorted sets", SYNTAX, "Makes a key of what DUMP returned.") },
     Command { name: "restore-asking", arity: -4, flags: RESTORE | ASKING, keys: WRITE_ONE, run: restore, subcommands: &[],
-        doc: doc("3.0.0", "O(N) of the bytes of the value, times O(log N) for sorted sets", SYNTAX, "Makes a key of what DUMP returned, as the nodes of a cluster ask each other.") },
+        doc: Group::Generic.doc("3.0.0", "O(N) of the bytes of the value, times O(log N) for sorted sets", SYNTAX, "Makes a key of what DUMP returned, as the nodes of a cluster ask each other.") },
 ];
 
 const BUSY_KEY: Error = Error::of("BUSYKEY Target key name already exists.");

@@ -3,27 +3,18 @@
 use crate::command::key::{database, small_integer};
 use crate::command::options::Options;
 use crate::command::spec::flag::{DANGEROUS, FAST, WHOLE, WRITE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome};
 use crate::resp::request::Args;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "flushall", arity: -1, flags: WRITE | WHOLE | DANGEROUS, keys: &[], run: flushall, subcommands: &[],
-        doc: doc("1.0.0", "O(1); memory is freed after the reply", "[ASYNC | SYNC]", "Deletes the keys of all databases.") },
+        doc: Group::Server.doc("1.0.0", "O(1); memory is freed after the reply", "[ASYNC | SYNC]", "Deletes the keys of all databases.") },
     Command { name: "flushdb", arity: -1, flags: WRITE | WHOLE | DANGEROUS, keys: &[], run: flushdb, subcommands: &[],
-        doc: doc("1.0.0", "O(1); memory is freed after the reply", "[ASYNC | SYNC]", "Deletes the keys of the database.") },
+        doc: Group::Server.doc("1.0.0", "O(1); memory is freed after the reply", "[ASYNC | SYNC]", "Deletes the keys of the database.") },
     Command { name: "swapdb", arity: 3, flags: WRITE | FAST | WHOLE | DANGEROUS, keys: &[], run: swapdb, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "index1 index2", "Exchanges the keys of two databases.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "index1 index2", "Exchanges the keys of two databases.") },
 ];
 
 /// Reads how memory is to be freed. It is freed in slices after the reply either way: neither word would make

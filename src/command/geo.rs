@@ -14,7 +14,7 @@ use cell::{Cell, LATITUDE_MAX, LONGITUDE_MAX, Position, STEP_MAX};
 use crate::base::number::parse_f64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{DENYOOM, MOVABLE_KEYS, READONLY, WRITE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Find, Group, KeySpec, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Find, Group, KeySpec, Outcome};
 use crate::command::zset::{self, AddOptions};
 use crate::data::zset::Zset;
 use crate::resp::reply::Reply;
@@ -34,15 +34,6 @@ const fn stored(begin: usize, keyword: &'static str) -> KeySpec {
     KeySpec { begin, keyword: Some(keyword), find, flags: &["OW", "UPDATE"] }
 }
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Geo, complexity, syntax }
-}
-
 const LOOK_UP: &str = "O(1) per member";
 const SEARCH: &str = "O(N+log(M)) of the members in the cells around the shape and those of the set";
 
@@ -50,42 +41,42 @@ const SEARCH: &str = "O(N+log(M)) of the members in the cells around the shape a
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "geoadd", arity: -5, flags: WRITE | DENYOOM, keys: PATCH_ONE, run: geoadd, subcommands: &[],
-        doc: doc("3.2.0", "O(log(N)) of the members for each one added",
+        doc: Group::Geo.doc("3.2.0", "O(log(N)) of the members for each one added",
             "key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
             "Adds members at positions, or moves them there.") },
     Command { name: "geodist", arity: -4, flags: READONLY, keys: READ_ONE, run: geodist, subcommands: &[],
-        doc: doc("3.2.0", "O(1)", "key member1 member2 [M | KM | FT | MI]", "Returns the distance of two members.") },
+        doc: Group::Geo.doc("3.2.0", "O(1)", "key member1 member2 [M | KM | FT | MI]", "Returns the distance of two members.") },
     Command { name: "geohash", arity: -2, flags: READONLY, keys: READ_ONE, run: geohash, subcommands: &[],
-        doc: doc("3.2.0", LOOK_UP, "key [member [member ...]]", "Returns the positions of members as geohash texts.") },
+        doc: Group::Geo.doc("3.2.0", LOOK_UP, "key [member [member ...]]", "Returns the positions of members as geohash texts.") },
     Command { name: "geopos", arity: -2, flags: READONLY, keys: READ_ONE, run: geopos, subcommands: &[],
-        doc: doc("3.2.0", LOOK_UP, "key [member [member ...]]", "Returns longitudes and latitudes of members.") },
+        doc: Group::Geo.doc("3.2.0", LOOK_UP, "key [member [member ...]]", "Returns longitudes and latitudes of members.") },
     Command { name: "georadius", arity: -6, flags: WRITE | DENYOOM | MOVABLE_KEYS, keys: AROUND_POSITION, run: search::georadius, subcommands: &[],
-        doc: doc("3.2.0", SEARCH,
+        doc: Group::Geo.doc("3.2.0", SEARCH,
             "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] \
              [STORE key | STOREDIST key]",
             "Returns or stores the members within a radius of a position.") },
     Command { name: "georadius_ro", arity: -6, flags: READONLY, keys: READ_ONE, run: search::georadius_ro, subcommands: &[],
-        doc: doc("3.2.10", SEARCH,
+        doc: Group::Geo.doc("3.2.10", SEARCH,
             "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
             "Returns the members within a radius of a position.") },
     Command { name: "georadiusbymember", arity: -5, flags: WRITE | DENYOOM | MOVABLE_KEYS, keys: AROUND_MEMBER,
         run: search::georadiusbymember, subcommands: &[],
-        doc: doc("3.2.0", SEARCH,
+        doc: Group::Geo.doc("3.2.0", SEARCH,
             "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] \
              [STORE key | STOREDIST key]",
             "Returns or stores the members within a radius of a member.") },
     Command { name: "georadiusbymember_ro", arity: -5, flags: READONLY, keys: READ_ONE, run: search::georadiusbymember_ro, subcommands: &[],
-        doc: doc("3.2.10", SEARCH,
+        doc: Group::Geo.doc("3.2.10", SEARCH,
             "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
             "Returns the members within a radius of a member.") },
     Command { name: "geosearch", arity: -7, flags: READONLY, keys: READ_ONE, run: search::geosearch, subcommands: &[],
-        doc: doc("6.2.0", SEARCH,
+        doc: Group::Geo.doc("6.2.0", SEARCH,
             "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | \
              BYBOX width height <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude [longitude latitude ...]> \
              [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
             "Returns the members in a circle, a box or a polygon.") },
     Command { name: "geosearchstore", arity: -8, flags: WRITE | DENYOOM, keys: STORE_ONE, run: search::geosearchstore, subcommands: &[],
-        doc: doc("6.2.0", SEARCH,
+        doc: Group::Geo.doc("6.2.0", SEARCH,
             "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | \
              BYBOX width height <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude [longitude latitude ...]> \
              [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",

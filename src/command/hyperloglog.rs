@@ -6,7 +6,7 @@
 use crate::command::bitmap::store;
 use crate::command::spec::flag::{ADMIN, DENYOOM, FAST, INTERNAL_WRITE, READONLY, WRITE};
 use crate::command::spec::{
-    Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome, REPEATED_MAX, repeated,
+    Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome, REPEATED_MAX, repeated,
 };
 use crate::data::entry::{Entry, Str, Value};
 use crate::data::hyperloglog::sparse::{Cursor, runs};
@@ -23,31 +23,22 @@ const MERGE: &[KeySpec] =
     &[KeySpec::one(1, &["RW", "ACCESS", "INSERT"]), KeySpec::rest(2, 1, &["RO", "ACCESS"])];
 const DEBUG_ONE: &[KeySpec] = &[KeySpec::one(2, &["RW", "ACCESS"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Hyperloglog, complexity, syntax }
-}
-
 /// The rows of this family. `PFCOUNT` reads, but notes what it has estimated in the string.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "pfadd", arity: -2, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: pfadd, subcommands: &[],
-        doc: doc("2.8.9", "O(1) per element", "key [element [element ...]]",
+        doc: Group::Hyperloglog.doc("2.8.9", "O(1) per element", "key [element [element ...]]",
             "Adds elements to a HyperLogLog, creating it if there is none.") },
     Command { name: "pfcount", arity: -2, flags: READONLY | INTERNAL_WRITE, keys: COUNT, run: pfcount, subcommands: &[],
-        doc: doc("2.8.9", "O(1) for one key, O(N) of the keys for several", "key [key ...]",
+        doc: Group::Hyperloglog.doc("2.8.9", "O(1) for one key, O(N) of the keys for several", "key [key ...]",
             "Estimates how many different elements one or several HyperLogLogs have seen.") },
     Command { name: "pfdebug", arity: 3, flags: WRITE | DENYOOM | ADMIN, keys: DEBUG_ONE, run: pfdebug, subcommands: &[],
-        doc: doc("2.8.9", "O(1)", "subcommand key", "Shows how a HyperLogLog is stored; for tests of the server.") },
+        doc: Group::Hyperloglog.doc("2.8.9", "O(1)", "subcommand key", "Shows how a HyperLogLog is stored; for tests of the server.") },
     Command { name: "pfmerge", arity: -2, flags: WRITE | DENYOOM, keys: MERGE, run: pfmerge, subcommands: &[],
-        doc: doc("2.8.9", "O(N) of the keys", "destkey [sourcekey [sourcekey ...]]",
+        doc: Group::Hyperloglog.doc("2.8.9", "O(N) of the keys", "destkey [sourcekey [sourcekey ...]]",
             "Adds to a HyperLogLog what others have seen.") },
     Command { name: "pfselftest", arity: 1, flags: ADMIN, keys: &[], run: pfselftest, subcommands: &[],
-        doc: doc("2.8.9", "O(1)", "", "Tests the HyperLogLogs themselves.") },
+        doc: Group::Hyperloglog.doc("2.8.9", "O(1)", "", "Tests the HyperLogLogs themselves.") },
 ];
 
 const INVALID: Error = Error::of("WRONGTYPE Key is not a valid HyperLogLog string value.");

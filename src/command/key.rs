@@ -3,7 +3,7 @@
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::keyspace::Key;
 use crate::resp::request::Args;
 
@@ -11,38 +11,29 @@ const SEE_ALL: &[KeySpec] = &[KeySpec::rest(1, 1, &["RO"])];
 const DELETE_ALL: &[KeySpec] = &[KeySpec::rest(1, 1, &["RM", "DELETE"])];
 const TAKEN: KeySpec = KeySpec::one(1, &["RW", "ACCESS", "DELETE"]);
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Generic, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "copy", arity: -3, flags: WRITE | DENYOOM,
         keys: &[KeySpec::one(1, &["RO", "ACCESS"]), KeySpec::one(2, &["OW", "UPDATE"])], run: copy, subcommands: &[],
-        doc: doc("6.2.0", "O(N) of the elements of a collection, O(1) for a string",
+        doc: Group::Generic.doc("6.2.0", "O(N) of the elements of a collection, O(1) for a string",
             "source destination [DB destination-db] [REPLACE]", "Copies a value with its deadline to another key.") },
     Command { name: "del", arity: -2, flags: WRITE, keys: DELETE_ALL, run: del, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys; big values are freed after the reply", "key [key ...]", "Deletes keys.") },
+        doc: Group::Generic.doc("1.0.0", "O(N) of the keys; big values are freed after the reply", "key [key ...]", "Deletes keys.") },
     Command { name: "exists", arity: -2, flags: READONLY | FAST, keys: SEE_ALL, run: exists, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys", "key [key ...]", "Counts those of the keys that exist, repeated ones repeatedly.") },
+        doc: Group::Generic.doc("1.0.0", "O(N) of the keys", "key [key ...]", "Counts those of the keys that exist, repeated ones repeatedly.") },
     Command { name: "move", arity: 3, flags: WRITE | FAST, keys: &[KeySpec::one(1, &["RW", "ACCESS", "UPDATE"])], run: move_key, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key db", "Moves a key to another database unless that has one of the name.") },
+        doc: Group::Generic.doc("1.0.0", "O(1)", "key db", "Moves a key to another database unless that has one of the name.") },
     Command { name: "rename", arity: 3, flags: WRITE, keys: &[TAKEN, KeySpec::one(2, &["OW", "UPDATE"])], run: rename, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key newkey", "Gives a key another name, whatever had that name before.") },
+        doc: Group::Generic.doc("1.0.0", "O(1)", "key newkey", "Gives a key another name, whatever had that name before.") },
     Command { name: "renamenx", arity: 3, flags: WRITE | FAST, keys: &[TAKEN, KeySpec::one(2, &["OW", "INSERT"])], run: renamenx, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key newkey", "Gives a key another name unless a key of that name exists.") },
+        doc: Group::Generic.doc("1.0.0", "O(1)", "key newkey", "Gives a key another name unless a key of that name exists.") },
     Command { name: "touch", arity: -2, flags: READONLY | FAST, keys: SEE_ALL, run: touch, subcommands: &[],
-        doc: doc("3.2.1", "O(N) of the keys", "key [key ...]", "Counts those of the keys that exist and notes that they were used.") },
+        doc: Group::Generic.doc("3.2.1", "O(N) of the keys", "key [key ...]", "Counts those of the keys that exist and notes that they were used.") },
     Command { name: "type", arity: 2, flags: READONLY | FAST, keys: &[KeySpec::one(1, &["RO"])], run: type_of, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Names the type of a key's value.") },
+        doc: Group::Generic.doc("1.0.0", "O(1)", "key", "Names the type of a key's value.") },
     Command { name: "unlink", arity: -2, flags: WRITE | FAST, keys: DELETE_ALL, run: del, subcommands: &[],
-        doc: doc("4.0.0", "O(N) of the keys; big values are freed after the reply", "key [key ...]",
+        doc: Group::Generic.doc("4.0.0", "O(N) of the keys; big values are freed after the reply", "key [key ...]",
             "Deletes keys without waiting until their memory is free.") },
 ];
 

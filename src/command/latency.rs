@@ -5,19 +5,10 @@
 
 use crate::command::registry::commands;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome, repeated};
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::latency::Event;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 
@@ -25,25 +16,25 @@ const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "latency", arity: -2, flags: 0, keys: &[], run: help, subcommands: SUBCOMMANDS,
-        doc: doc("2.8.13", "depends on the subcommand", "", "Shows how long commands take and what caused delays.") },
+        doc: Group::Server.doc("2.8.13", "depends on the subcommand", "", "Shows how long commands take and what caused delays.") },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "doctor", arity: 2, flags: FLAGS, keys: &[], run: doctor, subcommands: &[],
-        doc: doc("2.8.13", "O(N) of the samples", "", "Says in words what caused delays and what helps.") },
+        doc: Group::Server.doc("2.8.13", "O(N) of the samples", "", "Says in words what caused delays and what helps.") },
     Command { name: "graph", arity: 3, flags: FLAGS, keys: &[], run: graph, subcommands: &[],
-        doc: doc("2.8.13", "O(N) of the samples", "event", "Draws the samples of an event.") },
+        doc: Group::Server.doc("2.8.13", "O(N) of the samples", "event", "Draws the samples of an event.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("2.8.13", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("2.8.13", "O(1)", "", "Lists the subcommands.") },
     Command { name: "histogram", arity: -2, flags: FLAGS, keys: &[], run: histogram, subcommands: &[],
-        doc: doc("7.0.0", "O(N) of the commands", "[command [command ...]]", "Returns how the durations of commands are distributed.") },
+        doc: Group::Server.doc("7.0.0", "O(N) of the commands", "[command [command ...]]", "Returns how the durations of commands are distributed.") },
     Command { name: "history", arity: 3, flags: FLAGS, keys: &[], run: history, subcommands: &[],
-        doc: doc("2.8.13", "O(N) of the samples", "event", "Returns the samples of an event.") },
+        doc: Group::Server.doc("2.8.13", "O(N) of the samples", "event", "Returns the samples of an event.") },
     Command { name: "latest", arity: 2, flags: FLAGS, keys: &[], run: latest, subcommands: &[],
-        doc: doc("2.8.13", "O(N) of the events", "", "Returns the last and the worst sample of every event.") },
+        doc: Group::Server.doc("2.8.13", "O(N) of the events", "", "Returns the last and the worst sample of every event.") },
     Command { name: "reset", arity: -2, flags: FLAGS, keys: &[], run: reset, subcommands: &[],
-        doc: doc("2.8.13", "O(N) of the events", "[event [event ...]]", "Forgets events, or all of them.") },
+        doc: Group::Server.doc("2.8.13", "O(N) of the events", "[event [event ...]]", "Forgets events, or all of them.") },
 ];
 
 /// Lines of `LATENCY HELP`.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::flag::{DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
 use crate::data::list::{End, Growth, Item, Limits, List};
@@ -28,65 +28,56 @@ const DELETE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "DELETE"])];
 const TAKE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"])];
 const MOVE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"]), KeySpec::one(2, &["RW", "INSERT"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::List, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "lindex", arity: 3, flags: READONLY, keys: READ_ONE, run: lindex, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the nodes up to the element, O(1) at both ends", "key index",
+        doc: Group::List.doc("1.0.0", "O(N) of the nodes up to the element, O(1) at both ends", "key index",
             "Returns the element at a position, which counts from the tail if it is negative.") },
     Command { name: "linsert", arity: 5, flags: WRITE | DENYOOM, keys: INSERT_ONE, run: linsert, subcommands: &[],
-        doc: doc("2.2.0", "O(N) of the elements up to the pivot", "key <BEFORE | AFTER> pivot element",
+        doc: Group::List.doc("2.2.0", "O(N) of the elements up to the pivot", "key <BEFORE | AFTER> pivot element",
             "Adds an element next to the first one that equals the pivot.") },
     Command { name: "llen", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: llen, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Returns how many elements a list has.") },
+        doc: Group::List.doc("1.0.0", "O(1)", "key", "Returns how many elements a list has.") },
     Command { name: "lmove", arity: 5, flags: WRITE | DENYOOM, keys: MOVE, run: lmove, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
+        doc: Group::List.doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
             "Takes an element from an end of one list, adds it at an end of another and returns it.") },
     Command { name: "lmpop", arity: -4, flags: WRITE | MOVABLE_KEYS,
         keys: &[KeySpec::counted(1, 1, &["RW", "ACCESS", "DELETE"])], run: lmpop, subcommands: &[],
-        doc: doc("7.0.0", "O(N+M) of the keys and the elements returned", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+        doc: Group::List.doc("7.0.0", "O(N+M) of the keys and the elements returned", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
             "Takes elements from an end of the first list that exists.") },
     Command { name: "lpop", arity: -2, flags: WRITE | FAST, keys: TAKE_ONE, run: lpop, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the elements returned", "key [count]", "Takes elements from the head of a list.") },
+        doc: Group::List.doc("1.0.0", "O(N) of the elements returned", "key [count]", "Takes elements from the head of a list.") },
     Command { name: "lpos", arity: -3, flags: READONLY, keys: READ_ONE, run: lpos, subcommands: &[],
-        doc: doc("6.0.6", "O(N) of the elements compared", "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
+        doc: Group::List.doc("6.0.6", "O(N) of the elements compared", "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
             "Returns the positions at which an element stands.") },
     Command { name: "lpush", arity: -3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: lpush, subcommands: &[],
-        doc: doc("1.0.0", "O(1) per element", "key element [element ...]",
+        doc: Group::List.doc("1.0.0", "O(1) per element", "key element [element ...]",
             "Adds elements at the head of a list, creating it if there is none.") },
     Command { name: "lpushx", arity: -3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: lpushx, subcommands: &[],
-        doc: doc("2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the head of a list that exists.") },
+        doc: Group::List.doc("2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the head of a list that exists.") },
     Command { name: "lrange", arity: 4, flags: READONLY, keys: READ_ONE, run: lrange, subcommands: &[],
-        doc: doc("1.0.0", "O(S+N) of the nodes up to the first element and the elements returned", "key start stop",
+        doc: Group::List.doc("1.0.0", "O(S+N) of the nodes up to the first element and the elements returned", "key start stop",
             "Returns the elements between two positions, both included.") },
     Command { name: "lrem", arity: 4, flags: WRITE, keys: DELETE_ONE, run: lrem, subcommands: &[],
-        doc: doc("1.0.0", "O(N+M) of the elements compared and removed", "key count element",
+        doc: Group::List.doc("1.0.0", "O(N+M) of the elements compared and removed", "key count element",
             "Removes elements that equal a value: some from the head, some from the tail, or all.") },
     Command { name: "lset", arity: 4, flags: WRITE | DENYOOM, keys: PATCH_ONE, run: lset, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the nodes up to the element, O(1) at both ends", "key index element",
+        doc: Group::List.doc("1.0.0", "O(N) of the nodes up to the element, O(1) at both ends", "key index element",
             "Replaces the element at a position.") },
     Command { name: "ltrim", arity: 4, flags: WRITE, keys: DELETE_ONE, run: ltrim, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the elements removed", "key start stop",
+        doc: Group::List.doc("1.0.0", "O(N) of the elements removed", "key start stop",
             "Removes all elements but those between two positions, both included.") },
     Command { name: "rpop", arity: -2, flags: WRITE | FAST, keys: TAKE_ONE, run: rpop, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the elements returned", "key [count]", "Takes elements from the tail of a list.") },
+        doc: Group::List.doc("1.0.0", "O(N) of the elements returned", "key [count]", "Takes elements from the tail of a list.") },
     Command { name: "rpoplpush", arity: 3, flags: WRITE | DENYOOM, keys: MOVE, run: rpoplpush, subcommands: &[],
-        doc: doc("1.2.0", "O(1)", "source destination",
+        doc: Group::List.doc("1.2.0", "O(1)", "source destination",
             "Takes the element at the tail of one list, adds it at the head of another and returns it.") },
     Command { name: "rpush", arity: -3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: rpush, subcommands: &[],
-        doc: doc("1.0.0", "O(1) per element", "key element [element ...]",
+        doc: Group::List.doc("1.0.0", "O(1) per element", "key element [element ...]",
             "Adds elements at the tail of a list, creating it if there is none.") },
     Command { name: "rpushx", arity: -3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: rpushx, subcommands: &[],
-        doc: doc("2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the tail of a list that exists.") },
+        doc: Group::List.doc("2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the tail of a list that exists.") },
 ];
 
 /// Beyond these bounds Redis refuses a count or rank that may be negative, so that its sign can be turned.

@@ -4,7 +4,7 @@ use crate::base::memory;
 use crate::base::number::human_bytes;
 use crate::command::options::Options;
 use crate::command::spec::flag::{LOADING, READONLY, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Entry;
 use crate::data::expiry::RECORD_BYTES;
 use crate::data::keyspace::Keyspace;
@@ -13,36 +13,27 @@ use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::ask::Ask;
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "memory", arity: -2, flags: 0, keys: &[], run: help, subcommands: SUBCOMMANDS,
-        doc: doc("4.0.0", "depends on the subcommand", "", "Tells where memory goes.") },
+        doc: Group::Server.doc("4.0.0", "depends on the subcommand", "", "Tells where memory goes.") },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "doctor", arity: 2, flags: 0, keys: &[], run: doctor, subcommands: &[],
-        doc: doc("4.0.0", "O(N) of the clients", "", "Says in words what is wrong with the use of memory.") },
+        doc: Group::Server.doc("4.0.0", "O(N) of the clients", "", "Says in words what is wrong with the use of memory.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "malloc-stats", arity: 2, flags: 0, keys: &[], run: malloc_stats, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "", "Returns the allocator's own report, if it has one.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "", "Returns the allocator's own report, if it has one.") },
     Command { name: "purge", arity: 2, flags: 0, keys: &[], run: purge, subcommands: &[],
-        doc: doc("4.0.0", "depends on how much memory is free", "", "Gives free memory back to the system.") },
+        doc: Group::Server.doc("4.0.0", "depends on how much memory is free", "", "Gives free memory back to the system.") },
     Command { name: "stats", arity: 2, flags: 0, keys: &[], run: stats, subcommands: &[],
-        doc: doc("4.0.0", "O(N) of the clients", "", "Returns how much memory is used for what.") },
+        doc: Group::Server.doc("4.0.0", "O(N) of the clients", "", "Returns how much memory is used for what.") },
     Command { name: "usage", arity: -3, flags: READONLY, keys: &[KeySpec::one(2, &["RO"])], run: usage, subcommands: &[],
-        doc: doc("4.0.0", "O(N) of the parts of the value", "key [SAMPLES count]", "Returns how many bytes a key and its value take.") },
+        doc: Group::Server.doc("4.0.0", "O(N) of the parts of the value", "key [SAMPLES count]", "Returns how many bytes a key and its value take.") },
 ];
 
 /// Lines of `MEMORY HELP`.

@@ -1,7 +1,7 @@
 //! `OBJECT`: what lies behind a key.
 
 use crate::command::spec::flag::{LOADING, READONLY, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::config::MaxmemoryPolicy;
 use crate::data::entry::{Entry, Str};
 use crate::data::keyspace::AccessPolicy;
@@ -9,34 +9,25 @@ use crate::resp::request::Args;
 
 const SEE_ONE: &[KeySpec] = &[KeySpec::one(2, &["RO"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Generic, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "object", arity: -2, flags: 0, keys: &[], run: object, subcommands: SUBCOMMANDS,
-        doc: doc("2.2.3", "Depends on the subcommand", "", "Looks behind a key.") },
+        doc: Group::Generic.doc("2.2.3", "Depends on the subcommand", "", "Looks behind a key.") },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "encoding", arity: 3, flags: READONLY, keys: SEE_ONE, run: encoding, subcommands: &[],
-        doc: doc("2.2.3", "O(1)", "key", "Names the form in which a value is kept.") },
+        doc: Group::Generic.doc("2.2.3", "O(1)", "key", "Names the form in which a value is kept.") },
     Command { name: "freq", arity: 3, flags: READONLY, keys: SEE_ONE, run: freq, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "key", "Returns how often a key is used, on a logarithmic scale.") },
+        doc: Group::Generic.doc("4.0.0", "O(1)", "key", "Returns how often a key is used, on a logarithmic scale.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Generic.doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "idletime", arity: 3, flags: READONLY, keys: SEE_ONE, run: idletime, subcommands: &[],
-        doc: doc("2.2.3", "O(1)", "key", "Returns the seconds since a key was last used.") },
+        doc: Group::Generic.doc("2.2.3", "O(1)", "key", "Returns the seconds since a key was last used.") },
     Command { name: "refcount", arity: 3, flags: READONLY, keys: SEE_ONE, run: refcount, subcommands: &[],
-        doc: doc("2.2.3", "O(1)", "key", "Returns how many hold a value.") },
+        doc: Group::Generic.doc("2.2.3", "O(1)", "key", "Returns how many hold a value.") },
 ];
 
 /// Never reached: without a subcommand the number of arguments is wrong.

@@ -2,18 +2,9 @@
 
 use crate::base::glob;
 use crate::command::spec::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE, SUBSCRIBER};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::resp::request::Args;
 use crate::state::channels::Scope;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Pubsub, complexity, syntax }
-}
 
 const SUBSCRIBING: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
 const PUBLISHING: u32 = PUBSUB | LOADING | STALE | FAST;
@@ -25,39 +16,39 @@ const SHARD_REST: &[KeySpec] = &[KeySpec::rest(1, 1, &["NOT_KEY"])];
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "psubscribe", arity: -2, flags: SUBSCRIBING, keys: &[], run: psubscribe, subcommands: &[],
-        doc: doc("2.0.0", "O(1) per pattern", "pattern [pattern ...]", "Subscribes to all channels that fit patterns.") },
+        doc: Group::Pubsub.doc("2.0.0", "O(1) per pattern", "pattern [pattern ...]", "Subscribes to all channels that fit patterns.") },
     Command { name: "publish", arity: 3, flags: PUBLISHING, keys: &[], run: publish, subcommands: &[],
-        doc: doc("2.0.0", "O(N+M) of the subscribers and of all patterns", "channel message", "Sends a message to the subscribers of a channel.") },
+        doc: Group::Pubsub.doc("2.0.0", "O(N+M) of the subscribers and of all patterns", "channel message", "Sends a message to the subscribers of a channel.") },
     Command { name: "pubsub", arity: -2, flags: 0, keys: &[], run: help, subcommands: SUBCOMMANDS,
-        doc: doc("2.8.0", "depends on the subcommand", "", "Tells who has subscribed to what.") },
+        doc: Group::Pubsub.doc("2.8.0", "depends on the subcommand", "", "Tells who has subscribed to what.") },
     Command { name: "punsubscribe", arity: -1, flags: SUBSCRIBING, keys: &[], run: punsubscribe, subcommands: &[],
-        doc: doc("2.0.0", "O(1) per pattern", "[pattern [pattern ...]]", "Takes subscriptions to patterns back.") },
+        doc: Group::Pubsub.doc("2.0.0", "O(1) per pattern", "[pattern [pattern ...]]", "Takes subscriptions to patterns back.") },
     Command { name: "spublish", arity: 3, flags: PUBLISHING, keys: SHARD_ONE, run: spublish, subcommands: &[],
-        doc: doc("7.0.0", "O(N) of the subscribers", "shardchannel message", "Sends a message to the subscribers of a shard channel.") },
+        doc: Group::Pubsub.doc("7.0.0", "O(N) of the subscribers", "shardchannel message", "Sends a message to the subscribers of a shard channel.") },
     Command { name: "ssubscribe", arity: -2, flags: SUBSCRIBING, keys: SHARD_REST, run: ssubscribe, subcommands: &[],
-        doc: doc("7.0.0", "O(1) per channel", "shardchannel [shardchannel ...]", "Subscribes to shard channels.") },
+        doc: Group::Pubsub.doc("7.0.0", "O(1) per channel", "shardchannel [shardchannel ...]", "Subscribes to shard channels.") },
     Command { name: "subscribe", arity: -2, flags: SUBSCRIBING, keys: &[], run: subscribe, subcommands: &[],
-        doc: doc("2.0.0", "O(1) per channel", "channel [channel ...]", "Subscribes to channels.") },
+        doc: Group::Pubsub.doc("2.0.0", "O(1) per channel", "channel [channel ...]", "Subscribes to channels.") },
     Command { name: "sunsubscribe", arity: -1, flags: SUBSCRIBING, keys: SHARD_REST, run: sunsubscribe, subcommands: &[],
-        doc: doc("7.0.0", "O(1) per channel", "[shardchannel [shardchannel ...]]", "Takes subscriptions to shard channels back.") },
+        doc: Group::Pubsub.doc("7.0.0", "O(1) per channel", "[shardchannel [shardchannel ...]]", "Takes subscriptions to shard channels back.") },
     Command { name: "unsubscribe", arity: -1, flags: SUBSCRIBING, keys: &[], run: unsubscribe, subcommands: &[],
-        doc: doc("2.0.0", "O(1) per channel", "[channel [channel ...]]", "Takes subscriptions to channels back.") },
+        doc: Group::Pubsub.doc("2.0.0", "O(1) per channel", "[channel [channel ...]]", "Takes subscriptions to channels back.") },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     Command { name: "channels", arity: -2, flags: ASKING, keys: &[], run: channels, subcommands: &[],
-        doc: doc("2.8.0", "O(N) of the channels", "[pattern]", "Lists channels with subscribers.") },
+        doc: Group::Pubsub.doc("2.8.0", "O(N) of the channels", "[pattern]", "Lists channels with subscribers.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Pubsub.doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "numpat", arity: 2, flags: ASKING, keys: &[], run: numpat, subcommands: &[],
-        doc: doc("2.8.0", "O(1)", "", "Counts the patterns that anybody has subscribed to.") },
+        doc: Group::Pubsub.doc("2.8.0", "O(1)", "", "Counts the patterns that anybody has subscribed to.") },
     Command { name: "numsub", arity: -2, flags: ASKING, keys: &[], run: numsub, subcommands: &[],
-        doc: doc("2.8.0", "O(1) per channel", "[channel [channel ...]]", "Counts the subscribers of channels.") },
+        doc: Group::Pubsub.doc("2.8.0", "O(1) per channel", "[channel [channel ...]]", "Counts the subscribers of channels.") },
     Command { name: "shardchannels", arity: -2, flags: ASKING, keys: &[], run: shardchannels, subcommands: &[],
-        doc: doc("7.0.0", "O(N) of the shard channels", "[pattern]", "Lists shard channels with subscribers.") },
+        doc: Group::Pubsub.doc("7.0.0", "O(N) of the shard channels", "[pattern]", "Lists shard channels with subscribers.") },
     Command { name: "shardnumsub", arity: -2, flags: ASKING, keys: &[], run: shardnumsub, subcommands: &[],
-        doc: doc("7.0.0", "O(1) per channel", "[shardchannel [shardchannel ...]]", "Counts the subscribers of shard channels.") },
+        doc: Group::Pubsub.doc("7.0.0", "O(1) per channel", "[shardchannel [shardchannel ...]]", "Counts the subscribers of shard channels.") },
 ];
 
 /// Lines of `PUBSUB HELP`.

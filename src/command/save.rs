@@ -4,18 +4,9 @@ use crate::command::options::Options;
 use crate::command::spec::flag::{
     ADMIN, DANGEROUS, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE,
 };
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome};
 use crate::resp::request::Args;
 use crate::state::ask::Ask;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 
@@ -23,11 +14,11 @@ const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "bgsave", arity: -1, flags: SAVING, keys: &[], run: bgsave, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE | CANCEL]", "Writes a snapshot of all data while the server goes on.") },
+        doc: Group::Server.doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE | CANCEL]", "Writes a snapshot of all data while the server goes on.") },
     Command { name: "lastsave", arity: 1, flags: LOADING | STALE | FAST | DANGEROUS, keys: &[], run: lastsave, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "", "Returns when the last snapshot was written, in seconds since the epoch.") },
+        doc: Group::Server.doc("1.0.0", "O(1)", "", "Returns when the last snapshot was written, in seconds since the epoch.") },
     Command { name: "save", arity: 1, flags: SAVING | NO_MULTI, keys: &[], run: save, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys", "", "Writes a snapshot of all data while everybody waits.") },
+        doc: Group::Server.doc("1.0.0", "O(N) of the keys", "", "Writes a snapshot of all data while everybody waits.") },
 ];
 
 fn save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {

@@ -4,32 +4,23 @@ use crate::base::glob;
 use crate::command::cursor::{BUCKETS_PER_ELEMENT, COUNT_DEFAULT, count, cursor, pattern};
 use crate::command::options::Options;
 use crate::command::spec::flag::{DANGEROUS, FAST, READONLY, WHOLE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome, repeated};
 use crate::data::entry::{Entry, Kind};
 use crate::resp::request::Args;
 use crate::state::log::push_bulk;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Generic, complexity, syntax }
-}
 
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "dbsize", arity: 1, flags: READONLY | FAST | WHOLE, keys: &[], run: dbsize, subcommands: &[],
-        doc: Doc { group: Group::Server, ..doc("1.0.0", "O(1)", "", "Counts the keys of the database.") } },
+        doc: Group::Server.doc("1.0.0", "O(1)", "", "Counts the keys of the database.") },
     Command { name: "keys", arity: 2, flags: READONLY | WHOLE | DANGEROUS, keys: &[], run: keys, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys in the database; O(1) for a pattern without special characters", "pattern",
+        doc: Group::Generic.doc("1.0.0", "O(N) of the keys in the database; O(1) for a pattern without special characters", "pattern",
             "Returns the names of all keys that match a pattern.") },
     Command { name: "randomkey", arity: 1, flags: READONLY | WHOLE, keys: &[], run: randomkey, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "", "Returns the name of a key drawn at random.") },
+        doc: Group::Generic.doc("1.0.0", "O(1)", "", "Returns the name of a key drawn at random.") },
     Command { name: "scan", arity: -2, flags: READONLY | WHOLE, keys: &[], run: scan, subcommands: &[],
-        doc: doc("2.8.0", "O(1) for a step, O(N) of the keys for all steps together",
+        doc: Group::Generic.doc("2.8.0", "O(1) for a step, O(N) of the keys for all steps together",
             "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Walks over the names of the keys, a few in each step.") },
 ];
 

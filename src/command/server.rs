@@ -2,18 +2,9 @@
 
 use crate::command::options::{Options, Slot};
 use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome};
 use crate::resp::request::Args;
 use crate::state::ask::Ask;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 
@@ -21,36 +12,36 @@ const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "acl", arity: -2, flags: 0, keys: &[], run: acl_help, subcommands: ACL,
-        doc: doc("6.0.0", "depends on the subcommand", "", "Tells about users, of whom there is one.") },
+        doc: Group::Server.doc("6.0.0", "depends on the subcommand", "", "Tells about users, of whom there is one.") },
     Command { name: "bgrewriteaof", arity: -1, flags: SAVING, keys: &[], run: bgrewriteaof, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE]", "Rewrites the append-only file in its shortest form.") },
+        doc: Group::Server.doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE]", "Rewrites the append-only file in its shortest form.") },
     Command { name: "module", arity: -2, flags: 0, keys: &[], run: module_help, subcommands: MODULE,
-        doc: doc("4.0.0", "depends on the subcommand", "", "Tells about modules, of which there are none.") },
+        doc: Group::Server.doc("4.0.0", "depends on the subcommand", "", "Tells about modules, of which there are none.") },
     Command { name: "shutdown", arity: -1, flags: ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, keys: &[], run: shutdown, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the records that wait for the disk, and of the keys if there are save points", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        doc: Group::Server.doc("1.0.0", "O(N) of the records that wait for the disk, and of the keys if there are save points", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
             "Brings the log, and a snapshot if there are save points, to disk and ends the server.") },
 ];
 
 #[rustfmt::skip]
 static ACL: &[Command] = &[
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: acl_help, subcommands: &[],
-        doc: doc("6.0.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("6.0.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "whoami", arity: 2, flags: NOSCRIPT | LOADING | STALE, keys: &[], run: whoami, subcommands: &[],
-        doc: doc("6.0.0", "O(1)", "", "Returns the name of the user, which is default.") },
+        doc: Group::Server.doc("6.0.0", "O(1)", "", "Returns the name of the user, which is default.") },
 ];
 
 #[rustfmt::skip]
 static MODULE: &[Command] = &[
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: module_help, subcommands: &[],
-        doc: doc("5.0.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("5.0.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "list", arity: 2, flags: ADMIN | NOSCRIPT, keys: &[], run: module_list, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "", "Returns the loaded modules, of which there are none.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "", "Returns the loaded modules, of which there are none.") },
     Command { name: "load", arity: -3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "path [arg [arg ...]]", "Refused, as there are no modules.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "path [arg [arg ...]]", "Refused, as there are no modules.") },
     Command { name: "loadex", arity: -3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
-        doc: doc("7.0.0", "O(1)", "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]", "Refused, as there are no modules.") },
+        doc: Group::Server.doc("7.0.0", "O(1)", "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]", "Refused, as there are no modules.") },
     Command { name: "unload", arity: 3, flags: SAVING, keys: &[], run: no_modules, subcommands: &[],
-        doc: doc("4.0.0", "O(1)", "name", "Refused, as there are no modules.") },
+        doc: Group::Server.doc("4.0.0", "O(1)", "name", "Refused, as there are no modules.") },
 ];
 
 /// Lines of `ACL HELP`.

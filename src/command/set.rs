@@ -7,7 +7,7 @@
 use crate::command::cursor::{WalkOptions, cursor};
 use crate::command::list::reply_item;
 use crate::command::spec::flag::{DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
 use crate::data::set::{Limits, Set};
@@ -32,15 +32,6 @@ const TAKE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"])];
 const MOVE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"]), KeySpec::one(2, &["RW", "INSERT"])];
 const STORE: &[KeySpec] = &[KeySpec::one(1, &["OW", "UPDATE"]), KeySpec::rest(2, 1, &["RO", "ACCESS"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Set, complexity, syntax }
-}
-
 const OF_ALL: &str = "O(N) of the members of all sets";
 const OF_SMALLEST: &str = "O(N*M) of the members of the smallest set and the number of sets";
 
@@ -48,44 +39,44 @@ const OF_SMALLEST: &str = "O(N*M) of the members of the smallest set and the num
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "sadd", arity: -3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: sadd, subcommands: &[],
-        doc: doc("1.0.0", "O(1) per member", "key member [member ...]",
+        doc: Group::Set.doc("1.0.0", "O(1) per member", "key member [member ...]",
             "Adds members to a set, creating it if there is none.") },
     Command { name: "scard", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: scard, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Returns how many members a set has.") },
+        doc: Group::Set.doc("1.0.0", "O(1)", "key", "Returns how many members a set has.") },
     Command { name: "sdiff", arity: -2, flags: READONLY, keys: READ_ALL, run: sdiff, subcommands: &[],
-        doc: doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members of the first set that are in none of the others.") },
+        doc: Group::Set.doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members of the first set that are in none of the others.") },
     Command { name: "sdiffstore", arity: -3, flags: WRITE | DENYOOM, keys: STORE, run: sdiffstore, subcommands: &[],
-        doc: doc("1.0.0", OF_ALL, "destination key [key ...]",
+        doc: Group::Set.doc("1.0.0", OF_ALL, "destination key [key ...]",
             "Stores the members of the first set that are in none of the others.") },
     Command { name: "sinter", arity: -2, flags: READONLY, keys: READ_ALL, run: sinter, subcommands: &[],
-        doc: doc("1.0.0", OF_SMALLEST, "key [key ...]", "Returns the members that all sets have.") },
+        doc: Group::Set.doc("1.0.0", OF_SMALLEST, "key [key ...]", "Returns the members that all sets have.") },
     Command { name: "sintercard", arity: -3, flags: READONLY | MOVABLE_KEYS, keys: READ_COUNTED, run: sintercard, subcommands: &[],
-        doc: doc("7.0.0", OF_SMALLEST, "numkeys key [key ...] [LIMIT limit]",
+        doc: Group::Set.doc("7.0.0", OF_SMALLEST, "numkeys key [key ...] [LIMIT limit]",
             "Counts the members that all sets have, up to a limit.") },
     Command { name: "sinterstore", arity: -3, flags: WRITE | DENYOOM, keys: STORE, run: sinterstore, subcommands: &[],
-        doc: doc("1.0.0", OF_SMALLEST, "destination key [key ...]", "Stores the members that all sets have.") },
+        doc: Group::Set.doc("1.0.0", OF_SMALLEST, "destination key [key ...]", "Stores the members that all sets have.") },
     Command { name: "sismember", arity: 3, flags: READONLY | FAST, keys: META_ONE, run: sismember, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key member", "Tells whether a set has a member.") },
+        doc: Group::Set.doc("1.0.0", "O(1)", "key member", "Tells whether a set has a member.") },
     Command { name: "smembers", arity: 2, flags: READONLY, keys: READ_ONE, run: smembers, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the members", "key", "Returns all members of a set.") },
+        doc: Group::Set.doc("1.0.0", "O(N) of the members", "key", "Returns all members of a set.") },
     Command { name: "smismember", arity: -3, flags: READONLY | FAST, keys: READ_ONE, run: smismember, subcommands: &[],
-        doc: doc("6.2.0", "O(1) per member", "key member [member ...]", "Tells of each member whether a set has it.") },
+        doc: Group::Set.doc("6.2.0", "O(1) per member", "key member [member ...]", "Tells of each member whether a set has it.") },
     Command { name: "smove", arity: 4, flags: WRITE | FAST, keys: MOVE, run: smove, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "source destination member", "Takes a member out of one set and adds it to another.") },
+        doc: Group::Set.doc("1.0.0", "O(1)", "source destination member", "Takes a member out of one set and adds it to another.") },
     Command { name: "spop", arity: -2, flags: WRITE | FAST, keys: TAKE_ONE, run: spop, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the members returned", "key [count]", "Takes members at random out of a set.") },
+        doc: Group::Set.doc("1.0.0", "O(N) of the members returned", "key [count]", "Takes members at random out of a set.") },
     Command { name: "srandmember", arity: -2, flags: READONLY, keys: READ_ONE, run: srandmember, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the members returned", "key [count]",
+        doc: Group::Set.doc("1.0.0", "O(N) of the members returned", "key [count]",
             "Returns members at random, each once, or perhaps several times if the count is negative.") },
     Command { name: "srem", arity: -3, flags: WRITE | FAST, keys: DELETE_ONE, run: srem, subcommands: &[],
-        doc: doc("1.0.0", "O(1) per member", "key member [member ...]", "Removes members from a set.") },
+        doc: Group::Set.doc("1.0.0", "O(1) per member", "key member [member ...]", "Removes members from a set.") },
     Command { name: "sscan", arity: -3, flags: READONLY, keys: READ_ONE, run: sscan, subcommands: &[],
-        doc: doc("2.8.0", "O(1) for a step, O(N) of the members for all steps together",
+        doc: Group::Set.doc("2.8.0", "O(1) for a step, O(N) of the members for all steps together",
             "key cursor [MATCH pattern] [COUNT count]", "Walks over the members of a set, a few in each step.") },
     Command { name: "sunion", arity: -2, flags: READONLY, keys: READ_ALL, run: sunion, subcommands: &[],
-        doc: doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members that any of the sets has.") },
+        doc: Group::Set.doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members that any of the sets has.") },
     Command { name: "sunionstore", arity: -3, flags: WRITE | DENYOOM, keys: STORE, run: sunionstore, subcommands: &[],
-        doc: doc("1.0.0", OF_ALL, "destination key [key ...]", "Stores the members that any of the sets has.") },
+        doc: Group::Set.doc("1.0.0", OF_ALL, "destination key [key ...]", "Stores the members that any of the sets has.") },
 ];
 
 /// Up to where sets stay compact.

@@ -2,17 +2,8 @@
 
 use crate::base::number::parse_i64;
 use crate::command::spec::flag::{ADMIN, LOADING, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, repeated};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome, repeated};
 use crate::resp::request::Args;
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity, syntax }
-}
 
 const FLAGS: u32 = ADMIN | LOADING | STALE;
 
@@ -20,33 +11,33 @@ const FLAGS: u32 = ADMIN | LOADING | STALE;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "slowlog", arity: -2, flags: 0, keys: &[], run: help, subcommands: SLOWLOG,
-        doc: doc("2.2.12", "depends on the subcommand", "", "Shows and empties the slow log.") },
+        doc: Group::Server.doc("2.2.12", "depends on the subcommand", "", "Shows and empties the slow log.") },
     Command { name: "commandlog", arity: -2, flags: 0, keys: &[], run: commandlog_help, subcommands: COMMANDLOG,
-        doc: doc("8.1.0", "depends on the subcommand", "", "Shows and empties the slow log, under Valkey's name.") },
+        doc: Group::Server.doc("8.1.0", "depends on the subcommand", "", "Shows and empties the slow log, under Valkey's name.") },
 ];
 
 #[rustfmt::skip]
 static SLOWLOG: &[Command] = &[
     Command { name: "get", arity: -2, flags: FLAGS, keys: &[], run: get, subcommands: &[],
-        doc: doc("2.2.12", "O(N) of the entries returned", "[count]", "Returns the last slow commands.") },
+        doc: Group::Server.doc("2.2.12", "O(N) of the entries returned", "[count]", "Returns the last slow commands.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: help, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("6.2.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "len", arity: 2, flags: FLAGS, keys: &[], run: len, subcommands: &[],
-        doc: doc("2.2.12", "O(1)", "", "Returns how many slow commands are remembered.") },
+        doc: Group::Server.doc("2.2.12", "O(1)", "", "Returns how many slow commands are remembered.") },
     Command { name: "reset", arity: 2, flags: FLAGS, keys: &[], run: reset, subcommands: &[],
-        doc: doc("2.2.12", "O(N) of the entries", "", "Forgets all slow commands.") },
+        doc: Group::Server.doc("2.2.12", "O(N) of the entries", "", "Forgets all slow commands.") },
 ];
 
 #[rustfmt::skip]
 static COMMANDLOG: &[Command] = &[
     Command { name: "get", arity: 4, flags: FLAGS, keys: &[], run: commandlog_get, subcommands: &[],
-        doc: doc("8.1.0", "O(N) of the entries returned", "count SLOW", "Returns the last commands of a log.") },
+        doc: Group::Server.doc("8.1.0", "O(N) of the entries returned", "count SLOW", "Returns the last commands of a log.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: commandlog_help, subcommands: &[],
-        doc: doc("8.1.0", "O(1)", "", "Lists the subcommands.") },
+        doc: Group::Server.doc("8.1.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "len", arity: 3, flags: FLAGS, keys: &[], run: commandlog_len, subcommands: &[],
-        doc: doc("8.1.0", "O(1)", "SLOW", "Returns how many commands a log remembers.") },
+        doc: Group::Server.doc("8.1.0", "O(1)", "SLOW", "Returns how many commands a log remembers.") },
     Command { name: "reset", arity: 3, flags: FLAGS, keys: &[], run: commandlog_reset, subcommands: &[],
-        doc: doc("8.1.0", "O(N) of the entries", "SLOW", "Forgets the commands of a log.") },
+        doc: Group::Server.doc("8.1.0", "O(N) of the entries", "SLOW", "Forgets the commands of a log.") },
 ];
 
 /// Lines of `SLOWLOG HELP`.

@@ -133,6 +133,17 @@ impl Group {
             Group::Cluster => "cluster",
         }
     }
+
+    /// Documentation of a command of this group; the arguments are the fields of [`Doc`].
+    pub const fn doc(
+        self,
+        since: &'static str,
+        complexity: &'static str,
+        syntax: &'static str,
+        summary: &'static str,
+    ) -> Doc {
+        Doc { summary, since, group: self, complexity, syntax }
+    }
 }
 
 /// Documentation of a command, in our own words.

@@ -5,7 +5,7 @@ use crate::base::float::LongDouble;
 use crate::command::condition::Condition;
 use crate::command::options::{Options, Slot};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
-use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::{Str, Value};
 use crate::data::keyspace::{Deadline, Key};
 use crate::resp::reply::Reply;
@@ -20,67 +20,58 @@ const PATCH_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "UPDATE"])];
 const STORE_ONE: &[KeySpec] = &[KeySpec::one(1, &["OW", "UPDATE"])];
 const TAKE_ONE: &[KeySpec] = &[KeySpec::one(1, &["RW", "ACCESS", "DELETE"])];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::String, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "append", arity: 3, flags: WRITE | DENYOOM | FAST, keys: INSERT_ONE, run: append, subcommands: &[],
-        doc: doc("2.0.0", "O(1)", "key value", "Adds bytes at the end of a string, creating it if there is none.") },
+        doc: Group::String.doc("2.0.0", "O(1)", "key value", "Adds bytes at the end of a string, creating it if there is none.") },
     Command { name: "decr", arity: 2, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: decr, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Subtracts one from an integer, which is 0 if the key does not exist.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key", "Subtracts one from an integer, which is 0 if the key does not exist.") },
     Command { name: "decrby", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: decrby, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key decrement", "Subtracts a number from an integer, which is 0 if the key does not exist.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key decrement", "Subtracts a number from an integer, which is 0 if the key does not exist.") },
     Command { name: "get", arity: 2, flags: READONLY | FAST, keys: READ_ONE, run: get, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Returns a string.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key", "Returns a string.") },
     Command { name: "getdel", arity: 2, flags: WRITE | FAST, keys: TAKE_ONE, run: getdel, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "key", "Returns a string and deletes its key.") },
+        doc: Group::String.doc("6.2.0", "O(1)", "key", "Returns a string and deletes its key.") },
     Command { name: "getex", arity: -2, flags: WRITE | FAST, keys: UPDATE_ONE, run: getex, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+        doc: Group::String.doc("6.2.0", "O(1)", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
             "Returns a string and sets or removes its deadline.") },
     Command { name: "getrange", arity: 4, flags: READONLY, keys: READ_ONE, run: getrange, subcommands: &[],
-        doc: doc("2.4.0", "O(N) of the bytes returned", "key start end", "Returns a part of a string.") },
+        doc: Group::String.doc("2.4.0", "O(N) of the bytes returned", "key start end", "Returns a part of a string.") },
     Command { name: "getset", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: getset, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key value", "Sets a string and returns the one before.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key value", "Sets a string and returns the one before.") },
     Command { name: "incr", arity: 2, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: incr, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key", "Adds one to an integer, which is 0 if the key does not exist.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key", "Adds one to an integer, which is 0 if the key does not exist.") },
     Command { name: "incrby", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: incrby, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key increment", "Adds a number to an integer, which is 0 if the key does not exist.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key increment", "Adds a number to an integer, which is 0 if the key does not exist.") },
     Command { name: "incrbyfloat", arity: 3, flags: WRITE | DENYOOM | FAST, keys: UPDATE_ONE, run: incrbyfloat, subcommands: &[],
-        doc: doc("2.6.0", "O(1)", "key increment", "Adds to a floating point number, which is 0 if the key does not exist.") },
+        doc: Group::String.doc("2.6.0", "O(1)", "key increment", "Adds to a floating point number, which is 0 if the key does not exist.") },
     Command { name: "mget", arity: -2, flags: READONLY | FAST, keys: READ_ALL, run: mget, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the keys", "key [key ...]", "Returns the strings of several keys at one moment.") },
+        doc: Group::String.doc("1.0.0", "O(N) of the keys", "key [key ...]", "Returns the strings of several keys at one moment.") },
     Command { name: "mset", arity: -3, flags: WRITE | DENYOOM, keys: &[KeySpec::rest(1, 2, &["OW", "UPDATE"])], run: mset, subcommands: &[],
-        doc: doc("1.0.1", "O(N) of the keys", "key value [key value ...]", "Sets several strings at one moment.") },
+        doc: Group::String.doc("1.0.1", "O(N) of the keys", "key value [key value ...]", "Sets several strings at one moment.") },
     Command { name: "msetex", arity: -4, flags: WRITE | DENYOOM | crate::command::spec::flag::MOVABLE_KEYS,
         keys: &[KeySpec::counted(1, 2, &["OW", "UPDATE"])], run: msetex, subcommands: &[],
-        doc: doc("8.4.0", "O(N) of the keys", "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        doc: Group::String.doc("8.4.0", "O(N) of the keys", "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
             "Sets several strings at one moment, with one deadline and on one condition.") },
     Command { name: "msetnx", arity: -3, flags: WRITE | DENYOOM, keys: &[KeySpec::rest(1, 2, &["OW", "INSERT"])], run: msetnx, subcommands: &[],
-        doc: doc("1.0.1", "O(N) of the keys", "key value [key value ...]", "Sets several strings if none of the keys exists.") },
+        doc: Group::String.doc("1.0.1", "O(N) of the keys", "key value [key value ...]", "Sets several strings if none of the keys exists.") },
     Command { name: "psetex", arity: 4, flags: WRITE | DENYOOM, keys: STORE_ONE, run: psetex, subcommands: &[],
-        doc: doc("2.6.0", "O(1)", "key milliseconds value", "Sets a string which expires after some milliseconds.") },
+        doc: Group::String.doc("2.6.0", "O(1)", "key milliseconds value", "Sets a string which expires after some milliseconds.") },
     Command { name: "set", arity: -3, flags: WRITE | DENYOOM, keys: &[KeySpec::one(1, &["RW", "ACCESS", "UPDATE", "VARIABLE_FLAGS"])], run: set, subcommands: &[],
-        doc: doc("1.0.0", "O(1)",
+        doc: Group::String.doc("1.0.0", "O(1)",
             "key value [NX | XX | IFEQ comparison-value | IFNE comparison-value | IFDEQ comparison-digest | IFDNE comparison-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
             "Sets a string, whatever the key held before.") },
     Command { name: "setex", arity: 4, flags: WRITE | DENYOOM, keys: STORE_ONE, run: setex, subcommands: &[],
-        doc: doc("2.0.0", "O(1)", "key seconds value", "Sets a string which expires after some seconds.") },
+        doc: Group::String.doc("2.0.0", "O(1)", "key seconds value", "Sets a string which expires after some seconds.") },
     Command { name: "setnx", arity: 3, flags: WRITE | DENYOOM | FAST, keys: &[KeySpec::one(1, &["OW", "INSERT"])], run: setnx, subcommands: &[],
-        doc: doc("1.0.0", "O(1)", "key value", "Sets a string if the key does not exist.") },
+        doc: Group::String.doc("1.0.0", "O(1)", "key value", "Sets a string if the key does not exist.") },
     Command { name: "setrange", arity: 4, flags: WRITE | DENYOOM, keys: PATCH_ONE, run: setrange, subcommands: &[],
-        doc: doc("2.2.0", "O(N) of the value's length", "key offset value", "Overwrites a part of a string, filling with zero bytes up to it.") },
+        doc: Group::String.doc("2.2.0", "O(N) of the value's length", "key offset value", "Overwrites a part of a string, filling with zero bytes up to it.") },
     Command { name: "strlen", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: strlen, subcommands: &[],
-        doc: doc("2.2.0", "O(1)", "key", "Returns the length of a string in bytes.") },
+        doc: Group::String.doc("2.2.0", "O(1)", "key", "Returns the length of a string in bytes.") },
     Command { name: "substr", arity: 4, flags: READONLY, keys: READ_ONE, run: getrange, subcommands: &[],
-        doc: doc("1.0.0", "O(N) of the bytes returned", "key start end", "Returns a part of a string; the old name of GETRANGE.") },
+        doc: Group::String.doc("1.0.0", "O(N) of the bytes returned", "key start end", "Returns a part of a string; the old name of GETRANGE.") },
 ];
 
 /// Replies a string value.

@@ -4,18 +4,9 @@
 //! only says that they are to run.
 
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, NOT_QUEUED, SKIP_SLOWLOG, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, KeySpec, Outcome};
+use crate::command::spec::{Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::resp::request::Args;
 use crate::state::transaction::{Multi, Transaction};
-
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::Transactions, complexity, syntax }
-}
 
 const ALWAYS: u32 = NOSCRIPT | LOADING | STALE;
 const AT_ONCE: u32 = ALWAYS | FAST | ALLOW_BUSY;
@@ -24,15 +15,15 @@ const AT_ONCE: u32 = ALWAYS | FAST | ALLOW_BUSY;
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "discard", arity: 1, flags: AT_ONCE | NOT_QUEUED, keys: &[], run: discard, subcommands: &[],
-        doc: doc("2.0.0", "O(N) of the requests queued", "", "Forgets the requests queued since MULTI.") },
+        doc: Group::Transactions.doc("2.0.0", "O(N) of the requests queued", "", "Forgets the requests queued since MULTI.") },
     Command { name: "exec", arity: 1, flags: ALWAYS | SKIP_SLOWLOG | NOT_QUEUED, keys: &[], run: exec, subcommands: &[],
-        doc: doc("1.2.0", "that of the requests queued", "", "Runs the requests queued since MULTI.") },
+        doc: Group::Transactions.doc("1.2.0", "that of the requests queued", "", "Runs the requests queued since MULTI.") },
     Command { name: "multi", arity: 1, flags: AT_ONCE | NOT_QUEUED, keys: &[], run: multi, subcommands: &[],
-        doc: doc("1.2.0", "O(1)", "", "Begins to queue requests.") },
+        doc: Group::Transactions.doc("1.2.0", "O(1)", "", "Begins to queue requests.") },
     Command { name: "unwatch", arity: 1, flags: AT_ONCE, keys: &[], run: unwatch, subcommands: &[],
-        doc: doc("2.2.0", "O(1)", "", "Forgets the keys that the next transaction was to depend on.") },
+        doc: Group::Transactions.doc("2.2.0", "O(1)", "", "Forgets the keys that the next transaction was to depend on.") },
     Command { name: "watch", arity: -2, flags: AT_ONCE | NOT_QUEUED, keys: &[KeySpec::rest(1, 1, &["RO"])], run: watch, subcommands: &[],
-        doc: doc("2.2.0", "O(1) per key", "key [key ...]", "Makes the next transaction depend on keys staying as they are.") },
+        doc: Group::Transactions.doc("2.2.0", "O(1) per key", "key [key ...]", "Makes the next transaction depend on keys staying as they are.") },
 ];
 
 fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {

@@ -5,7 +5,7 @@
 
 use super::{MOVE, carry, end, limits, mpop, pop_event, reply_item, settle, write_list};
 use crate::command::spec::flag::{BLOCKING, DENYOOM, MOVABLE_KEYS, WRITE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Find, Group, KeySpec, Outcome, Timeout};
+use crate::command::spec::{Command, Ctx, Effect, Find, Group, KeySpec, Outcome, Timeout};
 use crate::data::entry::Kind;
 use crate::data::list::End;
 use crate::resp::request::Args;
@@ -17,31 +17,22 @@ const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
     flags: &["RW", "ACCESS", "DELETE"],
 }];
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::List, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "blmove", arity: 6, flags: WRITE | DENYOOM | BLOCKING, keys: MOVE, run: blmove, subcommands: &[],
-        doc: doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
+        doc: Group::List.doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
             "Takes an element from an end of one list, adds it at an end of another and returns it; waits for it if need be.") },
     Command { name: "blmpop", arity: -5, flags: WRITE | BLOCKING | MOVABLE_KEYS,
         keys: &[KeySpec::counted(2, 1, &["RW", "ACCESS", "DELETE"])], run: blmpop, subcommands: &[],
-        doc: doc("7.0.0", "O(N+M) of the keys and the elements returned", "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+        doc: Group::List.doc("7.0.0", "O(N+M) of the keys and the elements returned", "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
             "Takes elements from an end of the first list that exists; waits for one if need be.") },
     Command { name: "blpop", arity: -3, flags: WRITE | BLOCKING, keys: TAKE_BUT_LAST, run: blpop, subcommands: &[],
-        doc: doc("2.0.0", "O(N) of the keys", "key [key ...] timeout", "Takes the element at the head of the first list that exists; waits for one if need be.") },
+        doc: Group::List.doc("2.0.0", "O(N) of the keys", "key [key ...] timeout", "Takes the element at the head of the first list that exists; waits for one if need be.") },
     Command { name: "brpop", arity: -3, flags: WRITE | BLOCKING, keys: TAKE_BUT_LAST, run: brpop, subcommands: &[],
-        doc: doc("2.0.0", "O(N) of the keys", "key [key ...] timeout", "Takes the element at the tail of the first list that exists; waits for one if need be.") },
+        doc: Group::List.doc("2.0.0", "O(N) of the keys", "key [key ...] timeout", "Takes the element at the tail of the first list that exists; waits for one if need be.") },
     Command { name: "brpoplpush", arity: 4, flags: WRITE | DENYOOM | BLOCKING, keys: MOVE, run: brpoplpush, subcommands: &[],
-        doc: doc("2.2.0", "O(1)", "source destination timeout",
+        doc: Group::List.doc("2.2.0", "O(1)", "source destination timeout",
             "Takes the element at the tail of one list, adds it at the head of another and returns it; waits for it if need be.") },
 ];
 

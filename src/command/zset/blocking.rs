@@ -6,7 +6,7 @@
 use super::pop::{mpop, take};
 use super::write;
 use crate::command::spec::flag::{BLOCKING, FAST, MOVABLE_KEYS, WRITE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Find, Group, KeySpec, Outcome, Timeout};
+use crate::command::spec::{Command, Ctx, Effect, Find, Group, KeySpec, Outcome, Timeout};
 use crate::data::entry::Kind;
 use crate::resp::request::Args;
 
@@ -18,27 +18,18 @@ const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
 }];
 const TAKE_COUNTED: KeySpec = KeySpec::counted(2, 1, &["RW", "ACCESS", "DELETE"]);
 
-const fn doc(
-    since: &'static str,
-    complexity: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-) -> Doc {
-    Doc { summary, since, group: Group::SortedSet, complexity, syntax }
-}
-
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "bzmpop", arity: -5, flags: WRITE | BLOCKING | MOVABLE_KEYS, keys: &[TAKE_COUNTED], run: bzmpop, subcommands: &[],
-        doc: doc("7.0.0", "O(K)+O(M*log(N)) of the keys, of the members returned and of the members",
+        doc: Group::SortedSet.doc("7.0.0", "O(K)+O(M*log(N)) of the keys, of the members returned and of the members",
             "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
             "Takes members from an end of the first sorted set that exists; waits for one if need be.") },
     Command { name: "bzpopmax", arity: -3, flags: WRITE | BLOCKING | FAST, keys: TAKE_BUT_LAST, run: bzpopmax, subcommands: &[],
-        doc: doc("5.0.0", "O(log(N)) of the members", "key [key ...] timeout",
+        doc: Group::SortedSet.doc("5.0.0", "O(log(N)) of the members", "key [key ...] timeout",
             "Takes the member with the highest score of the first sorted set that exists; waits for one if need be.") },
     Command { name: "bzpopmin", arity: -3, flags: WRITE | BLOCKING | FAST, keys: TAKE_BUT_LAST, run: bzpopmin, subcommands: &[],
-        doc: doc("5.0.0", "O(log(N)) of the members", "key [key ...] timeout",
+        doc: Group::SortedSet.doc("5.0.0", "O(log(N)) of the members", "key [key ...] timeout",
             "Takes the member with the lowest score of the first sorted set that exists; waits for one if need be.") },
 ];
 
