@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mio::Waker;
 
-use crate::base::memory;
+use crate::base::{memory, pages};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::io::aof::store::{Sendable, Store};
@@ -12,6 +12,7 @@ use crate::io::clock::Clock;
 use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::rdb::Snapshots;
+use crate::io::ripen::Ripening;
 use crate::io::sys;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
@@ -69,6 +70,7 @@ pub struct Host {
     pub store: Store,
     /// The snapshots.
     pub snapshots: Snapshots,
+    ripening: Ripening,
     /// What clients connect to.
     pub listeners: Vec<Listener>,
     /// The TCP listeners are new, and nobody watches them yet.
@@ -118,6 +120,7 @@ impl Host {
             clock,
             store,
             snapshots: Snapshots::default(),
+            ripening: Ripening::new(),
             listeners: Vec::new(),
             relisten: false,
             waiting: Vec::new(),
@@ -298,6 +301,18 @@ impl Host {
         true
     }
 
+    /// Whether there are pages to be exchanged for huge ones. Those that a child shares would be copied.
+    pub fn may_ripen(&self) -> bool {
+        pages::any_ripe() && !self.engine.has_snapshot()
+    }
+
+    /// Exchanges 2 MiB of small pages for a huge one.
+    pub fn ripen(&mut self) {
+        let start = self.clock.mono_micros();
+        pages::ripen_one();
+        self.ripening.took(self.clock.mono_micros() - start);
+    }
+
     /// The 100 ms tick, besides what sockets need.
     pub fn tick(&mut self) {
         let now = self.clock.mono_ms();
@@ -322,6 +337,9 @@ impl Host {
         let evicted = self.engine.evict_clients();
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
+        }
+        if self.ripening.in_tick() && !self.engine.has_snapshot() {
+            self.ripen();
         }
         self.synced();
         self.store.tick(&mut self.engine, now);

@@ -7,6 +7,7 @@ pub mod logger;
 pub mod crash;
 pub mod listen;
 pub mod client;
+pub mod ripen;
 pub mod child;
 pub mod window;
 pub mod rdb;
