@@ -120,7 +120,7 @@ impl Host {
             clock,
             store,
             snapshots: Snapshots::default(),
-            ripening: Ripening::new(),
+            ripening: Ripening::default(),
             listeners: Vec::new(),
             relisten: false,
             waiting: Vec::new(),

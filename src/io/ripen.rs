@@ -14,26 +14,23 @@ const QUICK_MICROS: u64 = 500;
 const TRY_TICKS: u64 = 600;
 
 /// What the last exchange took.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ripening {
-    last_micros: u64,
+    /// `None` before the first.
+    last_micros: Option<u64>,
     ticks: u64,
 }
 
 impl Ripening {
-    /// Nothing is known yet.
-    pub const fn new() -> Ripening {
-        Ripening { last_micros: u64::MAX, ticks: 0 }
-    }
-
     /// An exchange was made, in so long a time.
     pub fn took(&mut self, micros: u64) {
-        self.last_micros = micros;
+        self.last_micros = Some(micros);
     }
 
     /// Whether one may be made in this tick although clients may be waiting.
     pub fn in_tick(&mut self) -> bool {
         self.ticks += 1;
-        pages::any_ripe() && (self.last_micros < QUICK_MICROS || self.ticks.is_multiple_of(TRY_TICKS))
+        let quick = self.last_micros.is_some_and(|micros| micros < QUICK_MICROS);
+        pages::any_ripe() && (quick || self.ticks.is_multiple_of(TRY_TICKS))
     }
 }
