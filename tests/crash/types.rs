@@ -281,10 +281,22 @@ fn survives_kills(fields: bool) -> (Server, Script) {
 
 /// The real server takes the directory over, and holds the same.
 fn redis_holds_the_same(mut server: Server, script: Script) {
-    let expected = contents(&mut server.client(), script);
+    // 7.0 guesses how far behind a group is where later versions know it.
+    let without_lag = |client: &mut Client| {
+        let mut held = contents(client, script);
+        if let Value::Array(groups) = &mut held[2] {
+            for group in groups {
+                let Value::Array(parts) = group else { panic!("{group:?}") };
+                let lag = parts.iter().position(|part| *part == Value::bulk("lag")).expect("a lag");
+                parts.truncate(lag);
+            }
+        }
+        held
+    };
+    let expected = without_lag(&mut server.client());
     server.stop();
     let theirs = Server::start_in(&server::reference(), LOGGED, server.into_folder());
-    assert_eq!(expected, contents(&mut theirs.client(), script));
+    assert_eq!(expected, without_lag(&mut theirs.client()));
 }
 
 #[test]
@@ -302,9 +314,16 @@ fn deadlines_of_fields_survive_kills() {
     // Without hashes, and rewritten, what is left is for Redis 7.0 again.
     let mut client = server.client();
     client.say("DEL h0 h1 h2 copy:h");
-    client.say("BGREWRITEAOF");
+    let rewrites = |client: &mut Client| {
+        let info = client.say("INFO").text();
+        let count = info.lines().find_map(|line| line.strip_prefix("aof_rewrites:")?.parse::<u64>().ok());
+        (count.expect("a figure"), info.contains("aof_rewrite_in_progress:0"))
+    };
+    let (before, _) = rewrites(&mut client);
+    assert_eq!(None, client.say("BGREWRITEAOF").error());
     wait_until("the rewrite ends", || {
-        client.say("INFO persistence").text().contains("aof_rewrite_in_progress:0")
+        let (count, idle) = rewrites(&mut client);
+        idle && before < count
     });
     script.fields = false;
     redis_holds_the_same(server, script);
