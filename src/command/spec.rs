@@ -207,6 +207,11 @@ impl KeySpec {
         KeySpec { begin, keyword: None, find: Find::Range { last: -1, step, limit: 0 }, flags }
     }
 
+    /// Keys from `begin` to the last argument but one.
+    pub const fn all_but_last(begin: usize, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec { begin, keyword: None, find: Find::Range { last: -2, step: 1, limit: 0 }, flags }
+    }
+
     /// The argument at `begin` counts the keys after it.
     pub const fn counted(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
         KeySpec { begin, keyword: None, find: Find::Count { step }, flags }

@@ -5,17 +5,12 @@
 
 use super::{MOVE, carry, end, limits, mpop, pop_event, reply_item, settle, write_list};
 use crate::command::spec::flag::{BLOCKING, DENYOOM, MOVABLE_KEYS, WRITE};
-use crate::command::spec::{Command, Ctx, Effect, Find, Group, KeySpec, Outcome, Timeout};
+use crate::command::spec::{Command, Ctx, Effect, Group, KeySpec, Outcome, Timeout};
 use crate::data::entry::Kind;
 use crate::data::list::End;
 use crate::resp::request::Args;
 
-const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
-    begin: 1,
-    keyword: None,
-    find: Find::Range { last: -2, step: 1, limit: 0 },
-    flags: &["RW", "ACCESS", "DELETE"],
-}];
+const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec::all_but_last(1, &["RW", "ACCESS", "DELETE"])];
 
 /// The rows of this family.
 #[rustfmt::skip]
