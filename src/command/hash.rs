@@ -18,6 +18,7 @@ mod tests;
 use crate::base::float::LongDouble;
 use crate::base::number::parse_i64;
 use crate::command::cursor::{WalkOptions, cursor};
+use crate::command::list::reply_item;
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::element::Item;
@@ -138,15 +139,6 @@ fn to_write<'k>(keys: &'k mut Keyspace, key: Key<'_>) -> Result<Option<&'k mut H
     match keys.write(key) {
         None => Ok(None),
         Some(entry) => entry.hash_mut().map(Some).ok_or(Error::WRONG_TYPE),
-    }
-}
-
-#[inline]
-fn reply_item(reply: &mut Reply, item: Item<'_>) {
-    match item {
-        Item::Int(number) => reply.bulk_integer(number),
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Shared(bytes) => reply.bulk_shared(bytes),
     }
 }
 

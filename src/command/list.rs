@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::base::number::parse_i64;
-use crate::command::options::Options;
+use crate::command::options::{Options, PopWords};
 use crate::command::spec::flag::{DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Value;
@@ -293,35 +293,19 @@ fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// `LMPOP` from its number of keys on, which is argument `at`; `None` if all lists are empty.
 fn mpop(ctx: &mut Ctx<'_>, args: Args<'_>, at: usize) -> Result<Option<Effect>, Error> {
-    const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
-    const COUNT: Error = Error::of("ERR count should be greater than 0");
-    let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
-    let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
-    let first = at + 1;
-    if args.len() - first <= numkeys {
-        return Err(Error::SYNTAX);
-    }
-    let mut options = Options::new(args, first + numkeys);
-    let end = end(options.value()?)?;
-    let mut count = None;
-    while options.more() {
-        if count.is_some() || !options.word_with_value("COUNT") {
-            return Err(Error::SYNTAX);
-        }
-        count = Some(positive(options.value()?).ok_or(COUNT)?);
-    }
-    for index in first..first + numkeys {
+    let words = PopWords::parse(args, at, end)?;
+    for index in words.keys {
         let key = ctx.key(args, index);
         let Some(list) = write_list(ctx, key)? else { continue };
-        let count = count.unwrap_or(1).min(list.len());
-        let name: &[u8] = match end {
+        let count = words.count.min(list.len());
+        let name: &[u8] = match words.end {
             End::Front => b"LPOP",
             End::Back => b"RPOP",
         };
         ctx.log(&[name, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
         ctx.reply.array(2);
         ctx.reply.bulk(key.bytes);
-        take(ctx, key, end, count);
+        take(ctx, key, words.end, count);
         return Ok(Some(Effect::Logged));
     }
     Ok(None)
