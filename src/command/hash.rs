@@ -152,11 +152,8 @@ fn reply_option(reply: &mut Reply, item: Option<Item<'_>>) {
 
 /// Says that fields have been removed, and deletes the key if nothing is left.
 fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, is_empty: bool) {
-    ctx.changed(Class::Hash, "hdel", key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    } else {
+    ctx.settle(Class::Hash, "hdel", key, is_empty);
+    if !is_empty {
         ctx.keys.field_deadlines_changed(key);
     }
 }

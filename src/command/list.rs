@@ -122,16 +122,6 @@ fn write_list<'c>(ctx: &'c mut Ctx<'_>, key: Key<'_>) -> Result<Option<&'c mut L
     }
 }
 
-/// Says that a list has changed, and deletes its key if nothing is left in it.
-#[inline]
-fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, is_empty: bool) {
-    ctx.changed(Class::List, event, key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    }
-}
-
 /// An end by its word.
 fn end(word: &[u8]) -> Result<End, Error> {
     if word.eq_ignore_ascii_case(b"left") {
@@ -226,7 +216,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Outcome {
     let list = entry.list_mut().ok_or(Error::WRONG_TYPE)?;
     list.pop(end, limits, |item| reply_item(ctx.reply, item));
     let is_empty = list.is_empty();
-    settle(ctx, key, pop_event(end), is_empty);
+    ctx.settle(Class::List, pop_event(end), key, is_empty);
     Ok(Effect::Changed)
 }
 
@@ -272,7 +262,7 @@ fn take(ctx: &mut Ctx<'_>, key: Key<'_>, end: End, count: usize) {
     if !is_empty {
         list.trim(keep, limits);
     }
-    settle(ctx, key, pop_event(end), is_empty);
+    ctx.settle(Class::List, pop_event(end), key, is_empty);
 }
 
 fn lpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -419,7 +409,7 @@ fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, "lrem", is_empty);
+    ctx.settle(Class::List, "lrem", key, is_empty);
     Ok(Effect::Changed)
 }
 
@@ -440,7 +430,7 @@ fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if 0 < count {
         list.trim(first..first + count, limits);
     }
-    settle(ctx, key, "ltrim", count == 0);
+    ctx.settle(Class::List, "ltrim", key, count == 0);
     ctx.reply.ok();
     Ok(Effect::Changed)
 }
@@ -574,7 +564,7 @@ fn carry(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Outcome {
         carried.push_to(list, to, limits);
     }
     ctx.changed(Class::List, push_event(to), destination);
-    settle(ctx, source, pop_event(from), is_empty);
+    ctx.settle(Class::List, pop_event(from), source, is_empty);
     Ok(Effect::Changed)
 }
 

@@ -161,16 +161,6 @@ pub fn write<'c>(keys: &'c mut Keyspace, key: Key<'_>) -> Result<Option<&'c mut 
     }
 }
 
-/// Says that a sorted set has changed, and deletes its key if nothing is left in it.
-#[inline]
-fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, is_empty: bool) {
-    ctx.changed(Class::Zset, event, key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    }
-}
-
 /// Puts a result under a key, in the place of whatever is there; an empty one deletes the key. Replies its length.
 pub fn store(ctx: &mut Ctx<'_>, key: Key<'_>, result: Zset, event: &'static str) -> Outcome {
     let len = result.len();
@@ -377,7 +367,7 @@ fn zrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, "zrem", is_empty);
+    ctx.settle(Class::Zset, "zrem", key, is_empty);
     Ok(Effect::Changed)
 }
 

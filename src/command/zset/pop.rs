@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{read, reply_header, reply_member, settle, write};
+use super::{read, reply_header, reply_member, write};
 use crate::base::double::push_double;
 use crate::base::number::{parse_i64, push_f64};
 use crate::base::random::Random;
 use crate::command::cursor::{WalkOptions, cursor};
 use crate::command::list::reply_item;
 use crate::command::options::PopWords;
-use crate::command::spec::{Ctx, Effect, Error, Outcome};
+use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::data::keyspace::Key;
 use crate::data::zset::Zset;
 use crate::resp::request::Args;
@@ -42,7 +42,7 @@ fn take_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pair
     if count < len {
         zset.remove_range(ranks);
     }
-    settle(ctx, key, if highest { "zpopmax" } else { "zpopmin" }, count == len);
+    ctx.settle(Class::Zset, if highest { "zpopmax" } else { "zpopmin" }, key, count == len);
 }
 
 fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Outcome {
