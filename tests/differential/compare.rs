@@ -241,6 +241,18 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Later versions name the command and what may stand in the place of an ID.",
     },
     Difference {
+        command: "PFDEBUG DECODE",
+        ours: "\"",
+        theirs: "\"",
+        reason: "Where the last run of a broken sketch is cut off, Redis reads the byte behind the string as well.",
+    },
+    Difference {
+        command: "H",
+        ours: "-ERR value is not an integer",
+        theirs: "-ERR syntax error",
+        reason: "Valkey takes the word FIELDS for no number of seconds.",
+    },
+    Difference {
         command: "XGROUP CREATECONSUMER",
         ours: ":0",
         theirs: ":1",
