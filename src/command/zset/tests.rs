@@ -1,10 +1,8 @@
 //! Scripts of commands of sorted sets: what is said, what comes back, what the log hears. What other servers reply to
 //! all of them is compared by `tests/differential`.
 
-use crate::command::tests::{check, opened, say};
+use crate::command::tests::{SYNTAX, WRONG, check, opened, say};
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
 const NO_FLOAT: &str = "-ERR value is not a valid float|";
 
 #[test]
