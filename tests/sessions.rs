@@ -467,7 +467,8 @@ fn waits_end_in_time() {
     client.set_read_timeout(Duration::from_secs(20));
     let start = Instant::now();
     assert!(client.say("BLPOP q 0.05").is_null());
-    assert!(Duration::from_millis(50) <= start.elapsed());
+    // Counted from when the turn began in which the request was read, on a busy machine a little earlier.
+    assert!(Duration::from_millis(40) <= start.elapsed());
 }
 
 #[test]

@@ -510,7 +510,8 @@ impl Ctx<'_> {
         }
         let until_ms = match timeout {
             Timeout::Never => u64::MAX,
-            Timeout::Millis(millis) => self.state.process.mono_ms.saturating_add(millis),
+            // The millisecond that it is has begun already, and nobody waits for less than was asked.
+            Timeout::Millis(millis) => self.state.process.mono_ms.saturating_add(millis).saturating_add(1),
         };
         let mut names: Vec<Box<[u8]>> = Vec::new();
         for key in keys {

@@ -221,6 +221,7 @@ impl Runner {
                 let key = String::from_utf8(key.bytes().to_vec());
                 let Ok(key) = key else { continue }; // The one binary key is covered by the digest.
                 let kind = self.look(&["TYPE", &key], Compare::Equal);
+                self.look(&["DEBUG", "DIGEST-VALUE", &key], Compare::Equal);
                 self.contents_of(&kind.text(), &key);
                 self.look(&["PTTL", &key], Compare::Deadline(2000));
                 if encodings {
