@@ -11,6 +11,8 @@ mod range;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use crate::base::number::parse_f64;
 use crate::command::list::reply_item;
 use crate::command::options::Options;
@@ -158,6 +160,18 @@ pub fn write<'c>(keys: &'c mut Keyspace, key: Key<'_>) -> Result<Option<&'c mut 
     match keys.write(key) {
         None => Ok(None),
         Some(entry) => entry.zset_mut().map(Some).ok_or(Error::WRONG_TYPE),
+    }
+}
+
+/// Removes the members of these ranks from a sorted set that is there; not all, for that is left to the deletion of the
+/// key. Where few members stay they move out, and what they leave is freed in slices.
+fn remove_ranks(keys: &mut Keyspace, key: Key<'_>, ranks: Range<usize>) {
+    let Some(zset) = keys.write(key).and_then(|entry| entry.zset_mut()) else { return };
+    match zset.without(&ranks) {
+        None => zset.remove_range(ranks),
+        Some(others) => {
+            keys.set(key, Value::Zset(others), Deadline::Keep);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{read, reply_header, reply_member, write};
+use super::{read, remove_ranks, reply_header, reply_member, write};
 use crate::base::double::push_double;
 use crate::base::number::{parse_i64, push_f64};
 use crate::base::random::Random;
@@ -40,7 +40,7 @@ fn take_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pair
     }
     // What goes as a whole is left to the deletion of the key, which frees a long set in slices.
     if count < len {
-        zset.remove_range(ranks);
+        remove_ranks(ctx.keys, key, ranks);
     }
     ctx.settle(Class::Zset, if highest { "zpopmax" } else { "zpopmin" }, key, count == len);
 }
