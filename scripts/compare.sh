@@ -50,31 +50,25 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
-command -v taskset >/dev/null && command -v redis-benchmark >/dev/null && command -v redis-cli >/dev/null ||
-    { echo "needs taskset, redis-benchmark and redis-cli" >&2 && exit 1; }
+source scripts/measure.sh
 # Both sides of 10,000 connections need a descriptor for each, and some more.
 ulimit -n "$(ulimit -Hn)"
 if [[ $(ulimit -n) != unlimited && $(ulimit -n) -lt $((connections_max + 200)) ]]; then
     echo "rows of $connections_max connections are left out: ulimit -Hn is $(ulimit -Hn)" >&2
     connections_max=1000
 fi
-if [[ -z $binary ]]; then
-    # Always: what is fresh takes no time, and what is stale would be measured.
-    cargo build --release --quiet
-    binary=${CARGO_TARGET_DIR:-target}/release/kvick
-fi
+binary=$(our_binary "$binary")
 
 work=$(mktemp -d)
-server_pid="" helper_pid=""
+helper_pid=""
 # A helper ends its own servers and removes its own files when it is told to end.
-trap '[[ -z $server_pid ]] || { kill -9 "$server_pid" && wait "$server_pid"; } 2>/dev/null || true
+trap 'kill_server
     [[ -z $helper_pid ]] || { kill -TERM "$helper_pid" && wait "$helper_pid"; } 2>/dev/null || true
     rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
-load=$(cut -d' ' -f1 /proc/loadavg)
 
 # The servers: a name each, ours first.
-names=(kvick) paths=("$(realpath -s "$binary")")
+names=(kvick) paths=("$binary")
 if [[ -n $peers ]]; then
     IFS=, read -ra found <<<"$peers"
 else
@@ -85,63 +79,10 @@ for path in ${found[@]+"${found[@]}"}; do
     names+=("$(basename "$path")")
     paths+=("$path")
 done
-cores=$(nproc)
-[[ $cores -gt 1 ]] && client_core=1 || client_core=0
 
-free_port() {
-    local port
-    for _ in {1..100}; do
-        port=$((20000 + RANDOM % 10000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
-    done
-    return 1
-}
-
-# start PATH [ARGUMENT…]: sets server_pid and port.
-start() {
-    local path=$1
-    shift
-    port=$(free_port)
-    rm -rf "$work/data" && mkdir "$work/data"
-    taskset -c 0 "$path" --port "$port" --bind 127.0.0.1 --unixsocket "$work/data/socket" --dir "$work/data" \
-        --maxclients $((connections_max + 100)) --tcp-backlog 4096 --save "" "$@" >"$work/log" 2>&1 &
-    server_pid=$!
-    local deadline=$((SECONDS + 20))
-    until [[ $(redis-cli -p "$port" PING 2>/dev/null) == PONG ]]; do
-        if ! kill -0 "$server_pid" 2>/dev/null || [[ $SECONDS -gt $deadline ]]; then
-            echo "$path does not start:" >&2 && tail -5 "$work/log" >&2
-            exit 1
-        fi
-    done
-}
-
-stop() {
-    kill -TERM "$server_pid"
-    wait "$server_pid" 2>/dev/null || true
-    server_pid=""
-}
-
-# Nanoseconds of processor time of all threads of the server.
-cpu_ns() {
-    cat "/proc/$server_pid"/task/*/schedstat | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
-}
-
-resident_bytes() {
-    awk '/^VmRSS/ { print $2 * 1024 }' "/proc/$server_pid/status"
-}
-
-median() {
-    sort -n "$1" | awk '{ a[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? a[m] : (a[m] + a[m + 1]) / 2 }'
-}
-
-wanted() {
-    [[ -z $only ]] && return 0
-    local part
-    IFS=, read -ra parts <<<"$only"
-    for part in "${parts[@]}"; do
-        [[ $1 == *"$part"* ]] && return 0
-    done
-    return 1
+# start_with PATH [ARGUMENT…]: a server as all rows here have it; sets server_pid and port.
+start_with() {
+    start "$@" --unixsocket "$work/data/socket" --maxclients $((connections_max + 100)) --tcp-backlog 4096
 }
 
 # bench COUNT PIPELINE CLIENTS VIA COMMAND…: requests per second, over keys of the data set that is up.
@@ -244,7 +185,7 @@ run_rows() {
         [[ $row_set == "$set" && $clients -le $connections_max ]] && wanted "$name" || continue
         [[ $quick == no || -n $only || $via == tcp && $set != *k ]] || continue
         if [[ -z $server_pid ]]; then
-            start "${paths[$server]}" "${set_log[@]}"
+            start_with "${paths[$server]}" "${set_log[@]}"
             fill "$set_keys" "$set_bytes"
             [[ $set != off ]] || bench 1000 16 50 tcp RPUSH list "$value" >/dev/null
         fi
@@ -257,7 +198,7 @@ run_rows() {
 # Bytes that a key of 16 bytes with a value of 32 bytes adds to the resident memory.
 run_memory() {
     local server=$1 row=$2 count=$3 before after
-    start "${paths[$server]}" --appendonly no
+    start_with "${paths[$server]}" --appendonly no
     before=$(resident_bytes)
     fill "$count" 32
     after=$(resident_bytes)

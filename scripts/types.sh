@@ -34,91 +34,29 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
-command -v taskset >/dev/null && command -v redis-benchmark >/dev/null && command -v redis-cli >/dev/null ||
-    { echo "needs taskset, redis-benchmark and redis-cli" >&2 && exit 1; }
-if [[ -z $binary ]]; then
-    # Always: what is fresh takes no time, and what is stale would be measured.
-    cargo build --release --quiet
-    binary=${CARGO_TARGET_DIR:-target}/release/kvick
-fi
+source scripts/measure.sh
+binary=$(our_binary "$binary")
 
 work=$(mktemp -d)
-server_pid=""
-trap '[[ -z $server_pid ]] || { kill -9 "$server_pid" && wait "$server_pid"; } 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill_server; rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
-load=$(cut -d' ' -f1 /proc/loadavg)
 
 # The servers: a name each, ours first.
 [[ -n $peers ]] || peers=$(command -v redis-server || true),${PEERS:-/tmp/peers}/bin/valkey9
 IFS=, read -ra candidates <<<"$peers"
 names=() paths=()
-for path in "$(realpath -s "$binary")" "${candidates[@]}"; do
+for path in "$binary" "${candidates[@]}"; do
     [[ -x $path ]] || continue
     names+=("$(basename "$path")")
     paths+=("$path")
 done
-cores=$(nproc)
-[[ $cores -gt 1 ]] && client_core=1 || client_core=0
-
-free_port() {
-    local port
-    for _ in {1..100}; do
-        port=$((20000 + RANDOM % 10000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
-    done
-    return 1
-}
 
 cli() {
     redis-cli -p "$port" "$@"
 }
 
-# start PATH: a fresh server without a log; sets server_pid and port.
-start() {
-    port=$(free_port)
-    rm -rf "$work/data" && mkdir "$work/data"
-    taskset -c 0 "$1" --port "$port" --bind 127.0.0.1 --dir "$work/data" --save "" --appendonly no >"$work/log" 2>&1 &
-    server_pid=$!
-    local deadline=$((SECONDS + 20))
-    until [[ $(cli PING 2>/dev/null) == PONG ]]; do
-        if ! kill -0 "$server_pid" 2>/dev/null || [[ $SECONDS -gt $deadline ]]; then
-            echo "$1 does not start:" >&2 && tail -5 "$work/log" >&2
-            exit 1
-        fi
-    done
-}
-
-stop() {
-    kill -TERM "$server_pid"
-    wait "$server_pid" 2>/dev/null || true
-    server_pid=""
-}
-
-# Nanoseconds of processor time of all threads of the server.
-cpu_ns() {
-    cat "/proc/$server_pid"/task/*/schedstat | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
-}
-
-resident_bytes() {
-    awk '/^VmRSS/ { print $2 * 1024 }' "/proc/$server_pid/status"
-}
-
 used_bytes() {
     cli INFO memory | tr -d '\r' | awk -F: '$1 == "used_memory" { print $2 }'
-}
-
-median() {
-    sort -n "$1" | awk '{ a[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? a[m] : (a[m] + a[m + 1]) / 2 }'
-}
-
-wanted() {
-    [[ -z $only ]] && return 0
-    local part
-    IFS=, read -ra parts <<<"$only"
-    for part in "${parts[@]}"; do
-        [[ $1 == *"$part"* ]] && return 0
-    done
-    return 1
 }
 
 # has SERVER COMMAND: whether the server that is up has the command; if not, that is noted.
@@ -149,7 +87,7 @@ memory_rows=(
 # run_memory SERVER ROW COMMAND KIND COUNT COUNTED-BY
 run_memory() {
     local server=$1 row=$2 command=$3 kind=$4 count=$5 counted=$6 resident used
-    start "${paths[$server]}"
+    start "${paths[$server]}" --appendonly no
     if has "$server" "$command"; then
         # What the first commands of a server take is nobody's element.
         cli "$command" warm 1 1 >/dev/null 2>&1 || true
@@ -217,7 +155,7 @@ bench() {
 # All rows of the second table against one server.
 run_times() {
     local server=$1 number name before words list command kind key count first filled=""
-    start "${paths[$server]}"
+    start "${paths[$server]}" --appendonly no
     for number in "${!time_rows[@]}"; do
         IFS=';' read -r name before words <<<"${time_rows[$number]}"
         # What a row pops may have been pushed by one that is not wanted; then it pops nothing, which is no news.

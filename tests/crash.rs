@@ -10,6 +10,8 @@
 //! Environment: `KVICK_CRASH_KILLS` (kills per policy, default 5), `KVICK_CRASH_SEED`.
 
 mod common;
+#[path = "crash/types.rs"]
+mod types;
 
 use common::{Client, Random, Server, Value, env_number, poll_until, server, wait_until};
 use std::fs;

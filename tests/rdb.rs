@@ -15,6 +15,8 @@ mod fill;
 mod play;
 #[path = "rdb/snapshots.rs"]
 mod snapshots;
+#[path = "rdb/uses.rs"]
+mod uses;
 
 use common::{Client, Server, peer, server};
 

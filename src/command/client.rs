@@ -43,7 +43,7 @@ const fn row(name: &'static str, arity: i16, flags: u32, run: Run, doc: Doc) -> 
 
 /// Documentation of what takes the same time however many clients there are.
 const fn doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group: Group::Connection, complexity: "O(1)", syntax }
+    Group::Connection.doc(since, "O(1)", syntax, summary)
 }
 
 /// Documentation of what looks at all clients.
@@ -271,13 +271,12 @@ fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Error::SYNTAX);
     }
     let id = ctx.integer(args.get(2))?;
-    let waiting = |session: &&mut Session| session.id as i64 == id && session.wait == Wait::Yes;
-    let found = ctx.state.sessions.iter_mut().map(|(_, session)| session).find(waiting);
-    let woken = found.map(|session| session.wait = end).is_some();
-    if woken {
-        let told = ctx.state.sessions.iter().filter(|(_, session)| session.id as i64 == id);
-        let told: Vec<usize> = told.map(|(token, _)| token).collect();
-        ctx.state.waiting.told.extend(told);
+    let waiting = |session: &Session| session.id as i64 == id && session.wait == Wait::Yes;
+    let found = ctx.state.sessions.iter_mut().find(|(_, session)| waiting(session));
+    let woken = found.is_some();
+    if let Some((token, session)) = found {
+        session.wait = end;
+        ctx.state.waiting.told.push(token);
     }
     ctx.reply.integer(i64::from(woken));
     Ok(Effect::Unchanged)

@@ -33,11 +33,11 @@ const HELLO_NEEDS_AUTH: Error = Error::of(
 );
 
 const fn doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group: Group::Connection, complexity: "O(1)", syntax }
+    Group::Connection.doc(since, "O(1)", syntax, summary)
 }
 
 const fn server_doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity: "O(1)", syntax }
+    Group::Server.doc(since, "O(1)", syntax, summary)
 }
 
 /// The rows of this family.

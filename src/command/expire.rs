@@ -13,7 +13,7 @@ const READ: &[KeySpec] = &[KeySpec::one(1, &["RO", "ACCESS"])];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, &["RW", "UPDATE"])];
 
 const fn doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group: Group::Generic, complexity: "O(1)", syntax }
+    Group::Generic.doc(since, "O(1)", syntax, summary)
 }
 
 /// The rows of this family.

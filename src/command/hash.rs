@@ -18,6 +18,7 @@ mod tests;
 use crate::base::float::LongDouble;
 use crate::base::number::parse_i64;
 use crate::command::cursor::{WalkOptions, cursor};
+use crate::command::list::reply_item;
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::element::Item;
@@ -142,15 +143,6 @@ fn to_write<'k>(keys: &'k mut Keyspace, key: Key<'_>) -> Result<Option<&'k mut H
 }
 
 #[inline]
-fn reply_item(reply: &mut Reply, item: Item<'_>) {
-    match item {
-        Item::Int(number) => reply.bulk_integer(number),
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Shared(bytes) => reply.bulk_shared(bytes),
-    }
-}
-
-#[inline]
 fn reply_option(reply: &mut Reply, item: Option<Item<'_>>) {
     match item {
         Some(item) => reply_item(reply, item),
@@ -160,11 +152,8 @@ fn reply_option(reply: &mut Reply, item: Option<Item<'_>>) {
 
 /// Says that fields have been removed, and deletes the key if nothing is left.
 fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, is_empty: bool) {
-    ctx.changed(Class::Hash, "hdel", key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    } else {
+    ctx.settle(Class::Hash, "hdel", key, is_empty);
+    if !is_empty {
         ctx.keys.field_deadlines_changed(key);
     }
 }

@@ -26,7 +26,7 @@ const fn row(name: &'static str, arity: i16, run: Run, doc: Doc) -> Command {
 }
 
 const fn doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group: Group::Server, complexity: "O(N) of the commands looked at", syntax }
+    Group::Server.doc(since, "O(N) of the commands looked at", syntax, summary)
 }
 
 /// The rows of this family.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::base::number::parse_i64;
-use crate::command::options::Options;
+use crate::command::options::{Options, PopWords};
 use crate::command::spec::flag::{DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
 use crate::data::entry::Value;
@@ -122,16 +122,6 @@ fn write_list<'c>(ctx: &'c mut Ctx<'_>, key: Key<'_>) -> Result<Option<&'c mut L
     }
 }
 
-/// Says that a list has changed, and deletes its key if nothing is left in it.
-#[inline]
-fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, is_empty: bool) {
-    ctx.changed(Class::List, event, key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    }
-}
-
 /// An end by its word.
 fn end(word: &[u8]) -> Result<End, Error> {
     if word.eq_ignore_ascii_case(b"left") {
@@ -226,7 +216,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Outcome {
     let list = entry.list_mut().ok_or(Error::WRONG_TYPE)?;
     list.pop(end, limits, |item| reply_item(ctx.reply, item));
     let is_empty = list.is_empty();
-    settle(ctx, key, pop_event(end), is_empty);
+    ctx.settle(Class::List, pop_event(end), key, is_empty);
     Ok(Effect::Changed)
 }
 
@@ -272,7 +262,7 @@ fn take(ctx: &mut Ctx<'_>, key: Key<'_>, end: End, count: usize) {
     if !is_empty {
         list.trim(keep, limits);
     }
-    settle(ctx, key, pop_event(end), is_empty);
+    ctx.settle(Class::List, pop_event(end), key, is_empty);
 }
 
 fn lpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -293,35 +283,19 @@ fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// `LMPOP` from its number of keys on, which is argument `at`; `None` if all lists are empty.
 fn mpop(ctx: &mut Ctx<'_>, args: Args<'_>, at: usize) -> Result<Option<Effect>, Error> {
-    const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
-    const COUNT: Error = Error::of("ERR count should be greater than 0");
-    let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
-    let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
-    let first = at + 1;
-    if args.len() - first <= numkeys {
-        return Err(Error::SYNTAX);
-    }
-    let mut options = Options::new(args, first + numkeys);
-    let end = end(options.value()?)?;
-    let mut count = None;
-    while options.more() {
-        if count.is_some() || !options.word_with_value("COUNT") {
-            return Err(Error::SYNTAX);
-        }
-        count = Some(positive(options.value()?).ok_or(COUNT)?);
-    }
-    for index in first..first + numkeys {
+    let words = PopWords::parse(args, at, end)?;
+    for index in words.keys {
         let key = ctx.key(args, index);
         let Some(list) = write_list(ctx, key)? else { continue };
-        let count = count.unwrap_or(1).min(list.len());
-        let name: &[u8] = match end {
+        let count = words.count.min(list.len());
+        let name: &[u8] = match words.end {
             End::Front => b"LPOP",
             End::Back => b"RPOP",
         };
         ctx.log(&[name, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
         ctx.reply.array(2);
         ctx.reply.bulk(key.bytes);
-        take(ctx, key, end, count);
+        take(ctx, key, words.end, count);
         return Ok(Some(Effect::Logged));
     }
     Ok(None)
@@ -435,7 +409,7 @@ fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, "lrem", is_empty);
+    ctx.settle(Class::List, "lrem", key, is_empty);
     Ok(Effect::Changed)
 }
 
@@ -456,7 +430,7 @@ fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if 0 < count {
         list.trim(first..first + count, limits);
     }
-    settle(ctx, key, "ltrim", count == 0);
+    ctx.settle(Class::List, "ltrim", key, count == 0);
     ctx.reply.ok();
     Ok(Effect::Changed)
 }
@@ -590,7 +564,7 @@ fn carry(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Outcome {
         carried.push_to(list, to, limits);
     }
     ctx.changed(Class::List, push_event(to), destination);
-    settle(ctx, source, pop_event(from), is_empty);
+    ctx.settle(Class::List, pop_event(from), source, is_empty);
     Ok(Effect::Changed)
 }
 

@@ -95,7 +95,8 @@ impl Usage {
         let overhead = startup + clients + log + tables + deadlines;
         Usage {
             used,
-            peak: memory::peak(),
+            // Other threads may have given memory back meanwhile.
+            peak: memory::peak().max(used),
             startup,
             rss: state.process.rss_bytes as usize,
             clients,

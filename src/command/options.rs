@@ -17,6 +17,8 @@
 //! }
 //! ```
 
+use std::ops::Range;
+
 use crate::base::number::parse_i64;
 use crate::command::spec::Error;
 use crate::resp::request::Args;
@@ -79,6 +81,44 @@ impl<'a> Options<'a> {
     /// The next argument, not taken.
     pub fn peek(&self) -> Option<&'a [u8]> {
         self.more().then(|| self.args.get(self.next))
+    }
+}
+
+/// The words of `LMPOP` and `ZMPOP` from the number of keys on.
+pub struct PopWords<E> {
+    /// Which arguments are keys.
+    pub keys: Range<usize>,
+    /// From which end to take.
+    pub end: E,
+    /// How many to take.
+    pub count: usize,
+}
+
+impl<E> PopWords<E> {
+    /// Reads them; argument `at` is the number of keys, and `end` knows the words for the ends.
+    pub fn parse(
+        args: Args<'_>,
+        at: usize,
+        end: impl FnOnce(&[u8]) -> Result<E, Error>,
+    ) -> Result<PopWords<E>, Error> {
+        const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
+        const COUNT: Error = Error::of("ERR count should be greater than 0");
+        let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
+        let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
+        let first = at + 1;
+        if args.len() - first <= numkeys {
+            return Err(Error::SYNTAX);
+        }
+        let mut options = Options::new(args, first + numkeys);
+        let end = end(options.value()?)?;
+        let mut count = None;
+        while options.more() {
+            if count.is_some() || !options.word_with_value("COUNT") {
+                return Err(Error::SYNTAX);
+            }
+            count = Some(positive(options.value()?).ok_or(COUNT)?);
+        }
+        Ok(PopWords { keys: first..first + numkeys, end, count: count.unwrap_or(1) })
     }
 }
 

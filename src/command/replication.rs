@@ -27,7 +27,7 @@ const fn sub(name: &'static str, arity: i16, flags: u32, doc: Doc) -> Command {
 }
 
 const fn doc(group: Group, since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
-    Doc { summary, since, group, complexity: "O(1)", syntax }
+    group.doc(since, "O(1)", syntax, summary)
 }
 
 const fn cluster(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {

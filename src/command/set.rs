@@ -109,16 +109,6 @@ fn write_set<'c>(ctx: &'c mut Ctx<'_>, key: Key<'_>) -> Result<Option<&'c mut Se
     }
 }
 
-/// Says that a set has changed, and deletes its key if nothing is left in it.
-#[inline]
-fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, is_empty: bool) {
-    ctx.changed(Class::Set, event, key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
-    }
-}
-
 /// Replies all members.
 fn reply_members(ctx: &mut Ctx<'_>, key: Key<'_>) {
     let Some(set) = ctx.keys.stored(key).and_then(|entry| entry.set()) else { return ctx.reply.set(0) };
@@ -175,7 +165,7 @@ fn srem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, "srem", is_empty);
+    ctx.settle(Class::Set, "srem", key, is_empty);
     Ok(Effect::Changed)
 }
 
@@ -200,7 +190,7 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Effect::Unchanged);
     }
     let is_empty = set.is_empty();
-    settle(ctx, source, "srem", is_empty);
+    ctx.settle(Class::Set, "srem", source, is_empty);
     let added = match write_set(ctx, destination)? {
         Some(set) => set.insert(member, &limits),
         None => {

@@ -207,6 +207,11 @@ impl KeySpec {
         KeySpec { begin, keyword: None, find: Find::Range { last: -1, step, limit: 0 }, flags }
     }
 
+    /// Keys from `begin` to the last argument but one.
+    pub const fn all_but_last(begin: usize, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec { begin, keyword: None, find: Find::Range { last: -2, step: 1, limit: 0 }, flags }
+    }
+
     /// The argument at `begin` counts the keys after it.
     pub const fn counted(begin: usize, step: usize, flags: &'static [&'static str]) -> KeySpec {
         KeySpec { begin, keyword: None, find: Find::Count { step }, flags }
@@ -460,10 +465,7 @@ impl Ctx<'_> {
     /// gate of replies that wait for the log.
     #[inline]
     pub fn changed(&mut self, class: Class, event: &'static str, key: Key<'_>) {
-        self.state.dirty += 1;
-        if self.state.gate.active {
-            self.state.gate.changed(self.keys.selected(), key.hash);
-        }
+        self.state.count_change(self.keys.selected(), key.hash);
         if self.state.attentive {
             tell_noted(self.keys, self.state);
             self.state.notice(class, event, self.keys.selected(), key.bytes);
@@ -472,12 +474,19 @@ impl Ctx<'_> {
 
     /// As [`Ctx::changed`], for the few changes that keyspace notifications do not tell of.
     pub fn changed_without_event(&mut self, key: Key<'_>) {
-        self.state.dirty += 1;
-        if self.state.gate.active {
-            self.state.gate.changed(self.keys.selected(), key.hash);
-        }
+        self.state.count_change(self.keys.selected(), key.hash);
         if self.state.attentive {
             self.state.notice_silently(self.keys.selected(), key.bytes);
+        }
+    }
+
+    /// Says that a collection has lost elements, and deletes its key if nothing is left in it.
+    #[inline]
+    pub fn settle(&mut self, class: Class, event: &'static str, key: Key<'_>, is_empty: bool) {
+        self.changed(class, event, key);
+        if is_empty {
+            self.keys.delete(key);
+            self.changed(Class::Generic, "del", key);
         }
     }
 
@@ -501,7 +510,8 @@ impl Ctx<'_> {
         }
         let until_ms = match timeout {
             Timeout::Never => u64::MAX,
-            Timeout::Millis(millis) => self.state.process.mono_ms.saturating_add(millis),
+            // The millisecond that it is has begun already, and nobody waits for less than was asked.
+            Timeout::Millis(millis) => self.state.process.mono_ms.saturating_add(millis).saturating_add(1),
         };
         let mut names: Vec<Box<[u8]>> = Vec::new();
         for key in keys {
@@ -595,10 +605,8 @@ pub fn log_expired(keys: &mut Keyspace, state: &mut State) {
 
 /// Says that fields of a hash have expired, and the key with the last of them.
 fn log_expired_fields(state: &mut State, key: Key<'_>, expired: &ExpiredFields) {
-    state.dirty += 1 + u64::from(expired.emptied);
-    if state.gate.active {
-        state.gate.changed(expired.database, key.hash);
-    }
+    state.count_change(expired.database, key.hash);
+    state.dirty += u64::from(expired.emptied);
     if state.attentive {
         state.notice(Class::Hash, "hexpired", expired.database, key.bytes);
         if expired.emptied {
@@ -613,10 +621,7 @@ fn log_expired_fields(state: &mut State, key: Key<'_>, expired: &ExpiredFields) 
 /// Says that the server itself has removed a key, which no command asked for: feeds the figures, the gate, and
 /// the log with a `DEL`.
 pub fn log_removed(state: &mut State, class: Class, event: &'static str, database: usize, key: Key<'_>) {
-    state.dirty += 1;
-    if state.gate.active {
-        state.gate.changed(database, key.hash);
-    }
+    state.count_change(database, key.hash);
     if state.attentive {
         state.notice(class, event, database, key.bytes);
     }

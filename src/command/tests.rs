@@ -8,9 +8,26 @@ use crate::engine::Engine;
 use crate::resp::request::Request;
 use crate::state::session::Session;
 
+/// Errors that many families have, as [`say`] writes them.
+pub(crate) const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
+pub(crate) const SYNTAX: &str = "-ERR syntax error|";
+pub(crate) const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
+pub(crate) const POSITIVE: &str = "-ERR value is out of range, must be positive|";
+pub(crate) const SIGN: &str =
+    "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807|";
+
 /// Runs a line and returns its reply as it is sent.
 pub(crate) fn ask(engine: &mut Engine, token: usize, line: &str) -> String {
-    let request = Request::new(line.split(' ').map(str::as_bytes));
+    ask_words(engine, token, line.split(' ').map(str::as_bytes))
+}
+
+/// Runs a request and returns its reply as it is sent.
+pub(crate) fn ask_words<'a>(
+    engine: &mut Engine,
+    token: usize,
+    words: impl IntoIterator<Item = &'a [u8]>,
+) -> String {
+    let request = Request::new(words);
     engine.enter(token);
     let prepared = engine.prepare(token, request.args());
     engine.run(token, request.args(), prepared);

@@ -11,6 +11,8 @@ mod range;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use crate::base::number::parse_f64;
 use crate::command::list::reply_item;
 use crate::command::options::Options;
@@ -161,13 +163,15 @@ pub fn write<'c>(keys: &'c mut Keyspace, key: Key<'_>) -> Result<Option<&'c mut 
     }
 }
 
-/// Says that a sorted set has changed, and deletes its key if nothing is left in it.
-#[inline]
-fn settle(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, is_empty: bool) {
-    ctx.changed(Class::Zset, event, key);
-    if is_empty {
-        ctx.keys.delete(key);
-        ctx.changed(Class::Generic, "del", key);
+/// Removes the members of these ranks from a sorted set that is there; not all, for that is left to the deletion of the
+/// key. Where few members stay they move out, and what they leave is freed in slices.
+fn remove_ranks(keys: &mut Keyspace, key: Key<'_>, ranks: Range<usize>) {
+    let Some(zset) = keys.write(key).and_then(|entry| entry.zset_mut()) else { return };
+    match zset.without(&ranks) {
+        None => zset.remove_range(ranks),
+        Some(others) => {
+            keys.set(key, Value::Zset(others), Deadline::Keep);
+        }
     }
 }
 
@@ -377,7 +381,7 @@ fn zrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, "zrem", is_empty);
+    ctx.settle(Class::Zset, "zrem", key, is_empty);
     Ok(Effect::Changed)
 }
 

@@ -148,8 +148,6 @@ pub struct Keyspace {
     garbage: Vec<Garbage>,
     /// Keys that may make room.
     pool: Pool,
-    /// What [`Keyspace::set_resizing`] said last, for the tables that a flush makes new.
-    resizing: Resizing,
 }
 
 impl Keyspace {
@@ -175,7 +173,6 @@ impl Keyspace {
             sample: Sample::default(),
             garbage: Vec::new(),
             pool: Pool::default(),
-            resizing: Resizing::Allowed,
         }
     }
 
@@ -518,7 +515,6 @@ impl Keyspace {
             return 0;
         }
         let old = std::mem::take(&mut self.databases[database]);
-        self.databases[database].table.set_resizing(self.resizing);
         let keys = old.len();
         self.garbage.push(Garbage::Table(old.table));
         self.garbage.push(Garbage::Expiry(Box::new(old.expiry)));
@@ -564,12 +560,9 @@ impl Keyspace {
         self.databases.iter_mut().fold(false, |more, database| database.table.step(buckets, hasher) | more)
     }
 
-    /// Says how tables may resize, while a snapshot child shares their pages for example.
+    /// Says how tables may resize, those inside of collections too: a snapshot child may share their pages.
     pub fn set_resizing(&mut self, resizing: Resizing) {
-        self.resizing = resizing;
-        for database in &mut self.databases {
-            database.table.set_resizing(resizing);
-        }
+        self.hasher.set_resizing(resizing);
     }
 
     /// Frees some of what was removed: about `units` buckets or nodes. Returns whether there is more.

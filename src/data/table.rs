@@ -36,7 +36,9 @@
 //!   beyond it (`Table::live` skips both without touching their memory).
 //! - `unsafe` is only in `table/bucket.rs`.
 
+use std::cell::Cell;
 use std::mem;
+use std::rc::Rc;
 
 use ahash::RandomState;
 
@@ -88,16 +90,27 @@ pub trait Element {
     fn address(&self) -> *const u8;
 }
 
-/// The keyed hash: without the seed nobody can make keys that collide.
+/// The keyed hash: without the seed nobody can make keys that collide. All tables with this hasher or a clone of it are
+/// told at once when they may be resized, however many they are and wherever they lie.
 #[derive(Clone)]
 pub struct Hasher {
     state: RandomState,
+    resizing: Rc<Cell<Resizing>>,
 }
 
 impl Hasher {
     /// A hasher with a secret seed. Tables that are asked with its hashes must be changed with the same hasher.
     pub fn new(seed: [u64; 4]) -> Hasher {
-        Hasher { state: RandomState::with_seeds(seed[0], seed[1], seed[2], seed[3]) }
+        Hasher {
+            state: RandomState::with_seeds(seed[0], seed[1], seed[2], seed[3]),
+            resizing: Rc::new(Cell::new(Resizing::Allowed)),
+        }
+    }
+
+    /// Says when the tables of this hasher and its clones may be resized. What is due because of it is begun by the
+    /// next change or step of each.
+    pub fn set_resizing(&self, resizing: Resizing) {
+        self.resizing.set(resizing);
     }
 
     /// The hash of a key. All its bits are used: the low ones for the bucket, the top eight for the tag.
@@ -129,13 +142,13 @@ pub struct Table<E> {
     drained: usize,
     len: usize,
     /// An insertion that finds so many elements calls [`Table::maintain`]: the threshold of growing, or zero while
-    /// there is always something to do. So the quick path asks one question.
+    /// there is always something to do. So the quick path asks one question; while resizing is avoided, and only then,
+    /// the answer may be that there is nothing to do after all.
     ceiling: usize,
     /// A removal that leaves fewer elements calls [`Table::maintain`]: the threshold of shrinking, or the maximum.
     floor: usize,
     /// Child buckets allocated.
     children: usize,
-    resizing: Resizing,
 }
 
 /// The number of buckets at which so many elements fill a quarter to a half of the slots.
@@ -169,16 +182,7 @@ impl Resizing {
 impl<E> Table<E> {
     /// The empty table, which takes no heap.
     pub const fn new() -> Self {
-        Table {
-            now: Array::NONE,
-            next: Array::NONE,
-            drained: 0,
-            len: 0,
-            ceiling: 0,
-            floor: 0,
-            children: 0,
-            resizing: Resizing::Allowed,
-        }
+        Table { now: Array::NONE, next: Array::NONE, drained: 0, len: 0, ceiling: 0, floor: 0, children: 0 }
     }
 
     /// How many elements there are.
@@ -198,12 +202,6 @@ impl<E> Table<E> {
     pub fn memory(&self) -> usize {
         let buckets = self.now.count() - self.drained + self.live_in_next() + self.children;
         buckets * BUCKET_BYTES
-    }
-
-    /// Says when the table may grow and shrink. What is due because of it is begun by the next change or step.
-    pub fn set_resizing(&mut self, resizing: Resizing) {
-        self.resizing = resizing;
-        self.set_thresholds();
     }
 
     /// Sizes an empty table ahead for `n` elements. A hint: a table with elements grows a part of the way at most, by
@@ -231,26 +229,26 @@ impl<E> Table<E> {
     fn set_thresholds(&mut self) {
         let buckets = self.now.count();
         let busy = self.next.exists() || 0 < self.drained;
-        self.ceiling = if busy { 0 } else { self.resizing.ceiling(buckets) };
-        self.floor = if busy { usize::MAX } else { self.resizing.floor(buckets) };
+        self.ceiling = if busy { 0 } else { Resizing::Allowed.ceiling(buckets) };
+        self.floor = if busy { usize::MAX } else { Resizing::Allowed.floor(buckets) };
     }
 
     /// Whether a resizing under way may go on.
-    fn may_move(&self) -> bool {
+    fn may_move(&self, resizing: Resizing) -> bool {
         let (now, next) = (self.now.count(), self.next.count());
-        self.resizing == Resizing::Allowed
-            || self.resizing.ceiling(now.min(next)) <= self.len
-            || self.len < self.resizing.floor(now.max(next))
+        resizing == Resizing::Allowed
+            || resizing.ceiling(now.min(next)) <= self.len
+            || self.len < resizing.floor(now.max(next))
     }
 
     /// Begins a resizing if one is due and none is under way.
-    fn begin_if_due(&mut self) {
+    fn begin_if_due(&mut self, resizing: Resizing) {
         let buckets = self.now.count();
         if self.next.exists() || buckets == 0 {
             return;
         }
-        let full = self.resizing.ceiling(buckets) <= self.len;
-        let sparse = self.len < self.resizing.floor(buckets);
+        let full = resizing.ceiling(buckets) <= self.len;
+        let sparse = self.len < resizing.floor(buckets);
         // A frontier without `next` is a table half freed; only a `next` makes its lower homes usable again.
         if full || sparse || 0 < self.drained {
             let least = (buckets / FACTOR_MAX).max(1);
@@ -368,7 +366,7 @@ impl<E: Element> Table<E> {
     #[cold]
     #[inline(never)]
     fn maintain(&mut self, hasher: &Hasher) {
-        self.begin_if_due();
+        self.begin_if_due(hasher.resizing.get());
         let growing = self.now.count() < self.next.count();
         self.move_some(if growing { MOVED_GROWING } else { MOVED_SHRINKING }, hasher);
     }
@@ -376,14 +374,14 @@ impl<E: Element> Table<E> {
     /// Moves up to so many buckets of a growing or shrinking under way, or due. Says whether more is to be done that
     /// may be done now.
     pub fn step(&mut self, buckets: usize, hasher: &Hasher) -> bool {
-        self.begin_if_due();
+        self.begin_if_due(hasher.resizing.get());
         self.move_some(buckets, hasher);
-        self.begin_if_due();
-        self.next.exists() && self.may_move()
+        self.begin_if_due(hasher.resizing.get());
+        self.next.exists() && self.may_move(hasher.resizing.get())
     }
 
     fn move_some(&mut self, buckets: usize, hasher: &Hasher) {
-        if !self.next.exists() || !self.may_move() {
+        if !self.next.exists() || !self.may_move(hasher.resizing.get()) {
             return;
         }
         for _ in 0..buckets {

@@ -204,6 +204,15 @@ impl Zset {
         }
     }
 
+    /// A set of the others, if it is long and most of it goes: a copy of few members is less work than the removal of
+    /// many, and what is copied from can be freed in slices.
+    pub fn without(&self, ranks: &Range<usize>) -> Option<Zset> {
+        match self.0.view() {
+            View::Pack(_) => None,
+            View::Big(big) => Some(Zset(Small::big(Box::new(big.without(ranks)?)))),
+        }
+    }
+
     /// The rank of a member, and its score.
     pub fn rank(&self, text: &[u8]) -> Option<(usize, f64)> {
         match self.0.view() {

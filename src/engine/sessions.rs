@@ -36,10 +36,10 @@ impl Engine {
     /// What keeps the queued requests of a client from running now, though each was let in.
     pub(super) fn refuse_queued(&mut self, token: usize) -> Option<Error> {
         let multi = self.state.sessions[token].multi.as_ref()?;
-        let has = |flag| multi.queue.iter().any(|queued| commands().row(queued.number).command.has(flag));
-        let writer = multi.queue.iter().find(|queued| commands().row(queued.number).command.has(WRITE))?;
-        let denied = multi.queue.iter().find(|queued| commands().row(queued.number).command.has(DENYOOM));
-        let first = denied.filter(|_| has(DENYOOM)).unwrap_or(writer);
+        let first_with =
+            |flag| multi.queue.iter().find(|queued| commands().row(queued.number).command.has(flag));
+        let writer = first_with(WRITE)?;
+        let first = first_with(DENYOOM).unwrap_or(writer);
         let command = commands().row(first.number).command;
         let request = first.request.clone();
         let why = self.refusal_of_state(command).or_else(|| self.make_room_for(command, request.args()))?;

@@ -131,6 +131,9 @@ impl State {
     pub fn unwatch(&mut self, token: usize) {
         let session = &mut self.sessions[token];
         session.watch_broken = false;
+        if session.watched.is_empty() {
+            return;
+        }
         for (database, key) in std::mem::take(&mut session.watched) {
             let Some(watchers) = self.watches.get_mut(database, &key) else { continue };
             watchers.retain(|other| *other != token);

@@ -276,6 +276,15 @@ impl State {
         session.weight = weight;
     }
 
+    /// Counts a change of the key with this hash, for the figures and for replies that wait for the log.
+    #[inline]
+    pub fn count_change(&mut self, database: usize, hash: u64) {
+        self.dirty += 1;
+        if self.gate.active {
+            self.gate.changed(database, hash);
+        }
+    }
+
     /// Bytes in use that are not the data's fault, and for which no key is evicted: what clients have, and
     /// records that wait to be written. Without the output of the client whose request is running.
     pub fn not_counted(&self) -> usize {

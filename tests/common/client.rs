@@ -139,9 +139,15 @@ impl Client {
         }
         let old = self.input.len();
         self.input.resize(old + (64 << 10), 0);
-        let count = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(&mut self.input[old..]),
-            Stream::Unix(stream) => stream.read(&mut self.input[old..]),
+        let count = loop {
+            let count = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(&mut self.input[old..]),
+                Stream::Unix(stream) => stream.read(&mut self.input[old..]),
+            };
+            // So says the kernel to whom is stopped and continued while a read with a timeout waits.
+            if !count.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+                break count;
+            }
         };
         self.input.truncate(old + *count.as_ref().unwrap_or(&0));
         match count {

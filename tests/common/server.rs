@@ -140,7 +140,7 @@ impl Server {
         std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary directory"))
     }
 
-    /// Waits for PONG (or for a demand to log in); tries another port if somebody took ours.
+    /// Waits for its answer (or a demand to log in); tries another port if somebody took ours.
     fn await_ready(&mut self) {
         for _ in 0..PORT_ATTEMPTS {
             let ready = poll_until(PATIENCE, || {
@@ -159,16 +159,20 @@ impl Server {
         panic!("no free port in {PORT_ATTEMPTS} attempts");
     }
 
-    /// Is it our own process that listens there, and does it answer?
+    /// Is it our own process that listens there, and does it answer? Whoever lets nobody in cannot be asked who it is.
     fn answers(&self) -> bool {
         let Ok(mut client) = Client::try_connect("127.0.0.1", self.port) else { return false };
-        match client.try_cmd(&["PING"]) {
-            Ok(reply) => match reply.error() {
-                None => true,
-                Some(text) => text.starts_with("NOAUTH") || text.starts_with("ERR max number"),
-            },
-            Err(_) => false,
+        let Ok(pong) = client.try_cmd(&["PING"]) else { return false };
+        match pong.error() {
+            None => client.try_cmd(&["INFO", "server"]).is_ok_and(|info| self.is_of(&info.text())),
+            Some(text) => text.starts_with("NOAUTH") || text.starts_with("ERR max number"),
         }
+    }
+
+    /// Is it our process that says this of itself?
+    fn is_of(&self, info: &str) -> bool {
+        let id = info.lines().find_map(|line| line.strip_prefix("process_id:"));
+        id.is_some_and(|id| id.trim() == self.pid().to_string())
     }
 }
 

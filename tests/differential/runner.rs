@@ -221,11 +221,8 @@ impl Runner {
                 let key = String::from_utf8(key.bytes().to_vec());
                 let Ok(key) = key else { continue }; // The one binary key is covered by the digest.
                 let kind = self.look(&["TYPE", &key], Compare::Equal);
-                match kind.text().as_str() {
-                    "string" => self.look(&["GET", &key], Compare::Equal),
-                    "zset" => self.look(&["ZRANGE", &key, "0", "-1", "WITHSCORES"], Compare::Equal),
-                    _ => self.look(&["LRANGE", &key, "0", "-1"], Compare::Equal),
-                };
+                self.look(&["DEBUG", "DIGEST-VALUE", &key], Compare::Equal);
+                self.contents_of(&kind.text(), &key);
                 self.look(&["PTTL", &key], Compare::Deadline(2000));
                 if encodings {
                     self.look(&["OBJECT", "ENCODING", &key], Compare::Equal);
@@ -234,6 +231,29 @@ impl Runner {
         }
         self.look(&["DEBUG", "DIGEST"], Compare::Digest);
         self.look(&["SELECT", "0"], Compare::Equal);
+    }
+
+    /// All that is in one key.
+    fn contents_of(&mut self, kind: &str, key: &str) {
+        match kind {
+            "string" => self.look(&["GET", key], Compare::Equal),
+            "list" => self.look(&["LRANGE", key, "0", "-1"], Compare::Equal),
+            "set" => self.look(&["SMEMBERS", key], Compare::Sorted),
+            "zset" => self.look(&["ZRANGE", key, "0", "-1", "WITHSCORES"], Compare::Equal),
+            "hash" => {
+                let fields = self.look(&["HKEYS", key], Compare::Sorted);
+                let all: Vec<_> = fields.items().iter().map(|field| field.bytes().to_vec()).collect();
+                let args = [&[b"HMGET".to_vec(), key.as_bytes().to_vec()], &all[..]].concat();
+                let (ours, theirs) = self.both(&args);
+                self.judge(Compare::Equal, &args, &ours, &theirs);
+                theirs
+            }
+            "stream" if self.newer => {
+                self.look(&["XINFO", "STREAM", key, "FULL", "COUNT", "0"], Compare::Times)
+            }
+            "stream" => self.look(&["XRANGE", key, "-", "+"], Compare::Equal),
+            other => panic!("{key} is of type {other}"),
+        };
     }
 
     fn look(&mut self, args: &[&str], compare: Compare) -> Value {

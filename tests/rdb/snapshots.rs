@@ -154,6 +154,12 @@ fn save_points_are_kept() {
     client.say("SET a 1");
     wait_until("a snapshot is due and written", || server.dir().join("dump.rdb").exists());
     wait_until("the child ends", || figure(&mut client, "rdb_changes_since_last_save") == "0");
+    // Points that are set later count what has changed before.
+    assert_eq!(client.say("CONFIG SET save "), Value::ok());
+    client.say("SET a 2");
+    assert_eq!(client.cmd(&["CONFIG", "SET", "save", "3600 100 1 1"]), Value::ok());
+    wait_until("the second point is due", || figure(&mut client, "rdb_changes_since_last_save") == "0");
+    assert_eq!(figure(&mut client, "rdb_saves"), "2");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tools and libraries that people already have.
 
-use crate::common::{Server, env_number, redis_cli, run, text};
+use crate::common::{Server, Value, env_number, redis_cli, run, text};
 
 #[test]
 fn redis_cli_says_and_shows_what_it_does_with_redis() {
@@ -54,26 +54,131 @@ fn redis_cli_stat_shows_its_line_of_numbers() {
     assert!(!output.contains("nil"), "{output}");
 }
 
+/// One key of each type, the biggest of which are known.
+fn one_of_each(server: &Server) {
+    let mut client = server.client();
+    for line in [
+        "SET text 0123456789",
+        "RPUSH list a b c",
+        "SADD set 1 2 3 4",
+        "HSET hash f v g w",
+        "ZADD zset 1 a 2 b 3 c 4 d 5 e",
+        "XADD stream 1-1 f v",
+        "SETBIT bits 7 1",
+        "PFADD hll a",
+    ] {
+        assert_eq!(None, client.say(line).error(), "{line}");
+    }
+}
+
+#[test]
+fn redis_cli_looks_for_big_and_hot_keys() {
+    let server = Server::start(&["--maxmemory-policy", "allkeys-lfu"]);
+    one_of_each(&server);
+    let said = redis_cli(server.port(), &["--bigkeys"]);
+    for line in [
+        "Sampled 8 keys in the keyspace!",
+        "Biggest string found '\"hll\"' has",
+        "Biggest   list found '\"list\"' has 3 items",
+        "Biggest    set found '\"set\"' has 4 members",
+        "Biggest   hash found '\"hash\"' has 2 fields",
+        "Biggest   zset found '\"zset\"' has 5 members",
+        "Biggest stream found '\"stream\"' has 1 entries",
+    ] {
+        assert!(said.contains(line), "no {line:?} in\n{said}");
+    }
+    let said = redis_cli(server.port(), &["--memkeys"]);
+    for kind in ["string", "  list", "   set", "  hash", "  zset", "stream"] {
+        let line = said.lines().find(|line| line.starts_with(&format!("Biggest {kind} found")));
+        assert!(line.is_some_and(|line| line.ends_with(" bytes") && !line.ends_with(" 0 bytes")), "{said}");
+    }
+    let mut client = server.client();
+    (0..5000).for_each(|_| assert_eq!(10, client.say("GET text").bytes().len()));
+    let said = redis_cli(server.port(), &["--hotkeys"]);
+    let hottest = said.lines().find(|line| line.starts_with("hot key found with counter:"));
+    assert!(hottest.is_some_and(|line| line.ends_with("keyname: \"text\"")), "{said}");
+    assert_eq!(Value::ok(), client.say("CONFIG SET maxmemory-policy allkeys-lru"));
+    let output = run("redis-cli", &["-p", &server.port().to_string(), "--hotkeys"], b"");
+    assert!(text(&output.stderr).contains("ERR An LFU maxmemory policy is not selected"));
+}
+
+#[test]
+fn redis_cli_walks_over_all_keys_and_measures_latency() {
+    let server = Server::start(&[]);
+    let keys: Vec<Vec<String>> =
+        (0..3000).map(|n| vec!["SET".into(), format!("key:{n}"), "v".into()]).collect();
+    server.client().pipeline(&keys);
+    one_of_each(&server);
+    for (args, count) in [(&["--scan"][..], 3008), (&["--scan", "--pattern", "key:1*"], 1111)] {
+        let said = redis_cli(server.port(), args);
+        let mut keys: Vec<_> = said.lines().collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(count, keys.len(), "{args:?}");
+    }
+    let script = "timeout 1 redis-cli -p $0 --raw --latency";
+    let output = text(&run("sh", &["-c", script, &server.port().to_string()], b"").stdout);
+    let first = output.split_whitespace().next();
+    assert!(first.is_none_or(|word| word.parse::<f64>().is_ok()), "{output}");
+}
+
+/// Without replicas there is nobody to send a snapshot to, which the tool must hear instead of waiting for it.
+#[test]
+fn redis_cli_is_refused_a_snapshot_by_name() {
+    let server = Server::start(&[]);
+    let file = server.folder().join("copy.rdb");
+    let args = ["-p", &server.port().to_string(), "--rdb", file.to_str().expect("text")];
+    let output = run("redis-cli", &args, b"");
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("ERR SYNC is not supported by kvick"), "{output:?}");
+}
+
+/// Runs the benchmark and returns what it says, where nothing may be an error.
+fn benchmark(server: &Server, args: &[&str]) -> String {
+    let port = server.port().to_string();
+    let count = env_number("KVICK_BENCHMARK_REQUESTS", 5000).to_string();
+    let output = run("redis-benchmark", &[&["-p", &port, "-q", "-n", &count], args].concat(), b"");
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && !said.contains("rror") && !errors.contains("ERR"), "{said}\n{errors}");
+    said
+}
+
 #[test]
 fn redis_benchmark_runs_through() {
     let server = Server::start(&[]);
-    let port = server.port().to_string();
-    let count = env_number("KVICK_BENCHMARK_REQUESTS", 5000).to_string();
-    let tests = "ping_inline,ping_mbulk,set,get,incr,lpush,rpush,lpop,rpop,lrange_100,lrange_300,mset";
-    for options in [&["-P", "16"][..], &["-c", "5"], &["-3", "-P", "3"]] {
-        let args = [&["-p", &port, "-q", "-n", &count, "-r", "1000", "-t", tests], options].concat();
-        let output = run("redis-benchmark", &args, b"");
-        let said = text(&output.stdout);
-        assert!(output.status.success(), "{said}\n{}", text(&output.stderr));
-        assert!(
-            !said.contains("Error") && !text(&output.stderr).contains("ERR"),
-            "{said}\n{}",
-            text(&output.stderr)
-        );
-        for name in ["SET:", "GET:", "INCR:", "LPUSH:", "RPUSH:", "LPOP:", "RPOP:", "LRANGE_100", "MSET"] {
+    let suite = [
+        "PING_INLINE:",
+        "PING_MBULK:",
+        "SET:",
+        "GET:",
+        "INCR:",
+        "LPUSH:",
+        "RPUSH:",
+        "LPOP:",
+        "RPOP:",
+        "SADD:",
+        "HSET:",
+        "SPOP:",
+        "ZADD:",
+        "ZPOPMIN:",
+        "LRANGE_100",
+        "LRANGE_300",
+        "LRANGE_500",
+        "LRANGE_600",
+        "MSET",
+    ];
+    for options in [&["-P", "16"][..], &["-c", "5", "-r", "1000"], &["-3", "-P", "3", "-r", "1000"]] {
+        let said = benchmark(&server, options);
+        for name in suite {
             assert!(said.contains(name), "no {name} in\n{said}");
         }
     }
+    // Later versions of the tool add to a stream as well.
+    let said = benchmark(&server, &["-P", "16", "XADD", "mystream", "*", "myfield", "__data__"]);
+    assert!(said.contains("XADD mystream"), "{said}");
+    // It sends whole pipelines.
+    let added = server.client().say("XLEN mystream").int() as u64;
+    assert!((0..16).contains(&(added - env_number("KVICK_BENCHMARK_REQUESTS", 5000))), "{added} entries");
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Scripts of bit commands, and long strings changed in place.
 
 use crate::base::date::UnixMs;
-use crate::command::tests::{check, say};
+use crate::command::tests::{NOT_INTEGER, SYNTAX, WRONG, check, say};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::session::Session;
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
-const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
 const OFFSET: &str = "-ERR bit offset is not an integer or out of range|";
 const BIT: &str = "-ERR bit is not an integer or out of range|";
 const TYPE: &str =

@@ -1,6 +1,6 @@
+use crate::command::tests::ask_words;
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::resp::request::Request;
 use crate::state::ask::Ask;
 use crate::state::session::{Closing, Session};
 
@@ -40,17 +40,8 @@ impl TestServer {
     pub fn run(&mut self, line: &str) -> String {
         let words: Vec<String> =
             line.split(' ').map(|word| word.replace("\"\"", "").replace('~', " ")).collect();
-        let request = Request::new(words.iter().map(|word| word.as_bytes()));
-        self.engine.enter(self.token);
-        let prepared = self.engine.prepare(self.token, request.args());
-        self.engine.run(self.token, request.args(), prepared);
-        self.engine.leave(self.token);
-        let output = &mut self.engine.state.sessions[self.token].output;
-        let mut slices = [std::io::IoSlice::new(&[]); 64];
-        let count = output.slices(usize::MAX, &mut slices);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
-        output.advance(bytes.len());
-        String::from_utf8_lossy(&bytes).replace("\r\n", "|")
+        let words = words.iter().map(|word| word.as_bytes());
+        ask_words(&mut self.engine, self.token, words).replace("\r\n", "|")
     }
 
     pub fn check(&mut self, script: &[(&str, &str)]) {

@@ -3,11 +3,11 @@
 use super::serialized::{serialized_len, uncompressed_len};
 use super::*;
 use crate::base::date::UnixMs;
+use crate::command::tests::ask_words;
 use crate::config::{Access, Settings};
 use crate::data::entry::Entry;
 use crate::data::list::{End, Limits, List};
 use crate::engine::Engine;
-use crate::resp::request::Request;
 
 /// A server with `DEBUG` on, its log on, and one client from elsewhere.
 struct Server {
@@ -36,17 +36,7 @@ impl Server {
     }
 
     fn run<'a>(&mut self, args: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let request = Request::new(args);
-        self.engine.enter(self.token);
-        let prepared = self.engine.prepare(self.token, request.args());
-        self.engine.run(self.token, request.args(), prepared);
-        self.engine.leave(self.token);
-        let output = &mut self.engine.state.sessions[self.token].output;
-        let mut slices = [std::io::IoSlice::new(&[]); 64];
-        let used = output.slices(usize::MAX, &mut slices);
-        let bytes: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
-        output.advance(bytes.len());
-        String::from_utf8_lossy(&bytes).replace("\r\n", "|")
+        ask_words(&mut self.engine, self.token, args).replace("\r\n", "|")
     }
 
     fn check(&mut self, table: &[(&str, &str)]) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{reply_item, reply_option, to_read};
+use super::{reply_option, to_read};
 use crate::base::date::UnixMs;
 use crate::base::number::parse_i64;
 use crate::base::random::Random;
+use crate::command::list::reply_item;
 use crate::command::spec::{Ctx, Effect, Error, Outcome};
 use crate::data::hash::{Hash, Pair};
 use crate::resp::reply::Reply;

@@ -2,7 +2,7 @@
 
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
-use crate::command::tests::{opened, records, say};
+use crate::command::tests::{WRONG, opened, records, say};
 use crate::config::Settings;
 use crate::data::digest::Digest;
 use crate::data::entry::Entry;
@@ -28,8 +28,6 @@ fn check(resp3: bool, script: &[(&str, &str)]) {
         }
     }
 }
-
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
 
 #[test]
 fn setting_and_getting() {

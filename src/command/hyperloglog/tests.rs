@@ -1,12 +1,11 @@
 //! Scripts of HyperLogLog commands: what is said, what comes back, what the log hears.
 
 use crate::base::date::UnixMs;
-use crate::command::tests::{check, say};
+use crate::command::tests::{WRONG, check, say};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::session::Session;
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
 const INVALID: &str = "-WRONGTYPE Key is not a valid HyperLogLog string value.|";
 const CORRUPT: &str = "-INVALIDOBJ Corrupted HLL object detected|";
 

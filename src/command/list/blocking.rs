@@ -3,19 +3,14 @@
 //! Each does what its brother without the `B` does, and logs that. Where there is nothing it waits ([`Ctx::block`])
 //! and is run again as soon as there may be something.
 
-use super::{MOVE, carry, end, limits, mpop, pop_event, reply_item, settle, write_list};
+use super::{MOVE, carry, end, limits, mpop, pop_event, reply_item, write_list};
 use crate::command::spec::flag::{BLOCKING, DENYOOM, MOVABLE_KEYS, WRITE};
-use crate::command::spec::{Command, Ctx, Effect, Find, Group, KeySpec, Outcome, Timeout};
+use crate::command::spec::{Class, Command, Ctx, Effect, Group, KeySpec, Outcome, Timeout};
 use crate::data::entry::Kind;
 use crate::data::list::End;
 use crate::resp::request::Args;
 
-const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
-    begin: 1,
-    keyword: None,
-    find: Find::Range { last: -2, step: 1, limit: 0 },
-    flags: &["RW", "ACCESS", "DELETE"],
-}];
+const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec::all_but_last(1, &["RW", "ACCESS", "DELETE"])];
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -56,7 +51,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: End) -> Outcome {
         let Some(list) = ctx.keys.write(key).and_then(|entry| entry.list_mut()) else { continue };
         list.pop(from, limits, |item| reply_item(ctx.reply, item));
         let is_empty = list.is_empty();
-        settle(ctx, key, pop_event(from), is_empty);
+        ctx.settle(Class::List, pop_event(from), key, is_empty);
         return Ok(Effect::Logged);
     }
     ctx.block(args.into(), (1..last).map(|index| args.get(index)), Kind::List, timeout)

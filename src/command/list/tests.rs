@@ -1,16 +1,9 @@
 //! Scripts of list commands: what is said, what comes back, what the log hears.
 
-use crate::command::tests::check;
+use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, check};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::session::Session;
-
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
-const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
-const POSITIVE: &str = "-ERR value is out of range, must be positive|";
-const SIGN: &str =
-    "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807|";
 
 #[test]
 fn pushing_and_popping() {

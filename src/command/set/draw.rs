@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::command::list::{BEYOND_SIGN, reply_item};
-use crate::command::set::{limits, read_set, reply_members, settle, write_set};
+use crate::command::set::{limits, read_set, reply_members, write_set};
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::data::element::Item;
 use crate::data::entry::Value;
@@ -57,7 +57,7 @@ fn spop_one(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         member.with_bytes(|text| log.record(database, &[b"SREM", key.bytes, text]));
     });
     let is_empty = set.is_empty();
-    settle(ctx, key, "spop", is_empty);
+    ctx.settle(Class::Set, "spop", key, is_empty);
     Ok(Effect::Logged)
 }
 
@@ -72,7 +72,7 @@ fn spop_count(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if len <= count {
         reply_members(ctx, key);
         ctx.log(&[b"DEL", key.bytes]);
-        settle(ctx, key, "spop", true);
+        ctx.settle(Class::Set, "spop", key, true);
         return Ok(Effect::Logged);
     }
     ctx.reply.set(count);

@@ -2,19 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::tests::{follow, opened, say};
+use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, follow, opened, say};
 
 fn check(resp3: bool, script: &[(&str, &str)]) {
     let (mut engine, token) = opened(resp3, "str");
     follow(&mut engine, token, script);
 }
-
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
-const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
-const POSITIVE: &str = "-ERR value is out of range, must be positive|";
-const SIGN: &str =
-    "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807|";
 
 #[test]
 fn members_come_and_go() {

@@ -1,7 +1,7 @@
 //! Scripts of `SORT`: what is said, what comes back, what the log hears.
 
 use crate::base::date::UnixMs;
-use crate::command::tests::say;
+use crate::command::tests::{NOT_INTEGER, SYNTAX, WRONG, say};
 use crate::config::Settings;
 use crate::data::entry::Value;
 use crate::data::hash::{Hash, Limits};
@@ -52,9 +52,6 @@ fn array(words: &str) -> String {
     format!("*{}|{}", words.len(), words.iter().map(item).collect::<String>())
 }
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
-const NOT_INTEGER: &str = "-ERR value is not an integer or out of range|";
 const NO_NUMBER: &str = "-ERR One or more scores can't be converted into double|";
 
 #[test]

@@ -1,8 +1,8 @@
 //! What the commands of streams have in common: how they read IDs, find streams, and reply entries.
 
 use crate::base::number::parse_i64;
+use crate::command::list::reply_item;
 use crate::command::spec::{Ctx, Error, repeated};
-use crate::data::element::Item;
 use crate::data::keyspace::Key;
 use crate::data::stream::{Entry, Id, Limits, Stream};
 use crate::resp::reply::Reply;
@@ -138,15 +138,6 @@ pub(super) fn bad_subcommand(args: Args<'_>, container: &str) -> Error {
 #[inline]
 pub(super) fn reply_id(reply: &mut Reply, id: Id) {
     reply.bulk(id.text(&mut [0; 41]));
-}
-
-#[inline]
-fn reply_item(reply: &mut Reply, item: Item<'_>) {
-    match item {
-        Item::Int(number) => reply.bulk_integer(number),
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Shared(bytes) => reply.bulk_shared(bytes),
-    }
 }
 
 /// Replies an entry: its ID, then its fields and values.

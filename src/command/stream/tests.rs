@@ -1,6 +1,6 @@
 //! Scripts of stream commands: what is said, what comes back, what the log hears.
 
-use crate::command::tests::{ask, opened};
+use crate::command::tests::{SYNTAX, WRONG, ask, opened};
 use crate::data::digest::Digest;
 use crate::engine::Engine;
 
@@ -44,8 +44,6 @@ fn check(resp3: bool, script: &[(&str, &str)]) {
     }
 }
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
 const INVALID: &str = "-ERR Invalid stream ID specified as stream command argument|";
 const NOT_ABOVE: &str = "-ERR The ID specified in XADD is equal or smaller than the target stream top item|";
 

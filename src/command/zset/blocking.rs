@@ -6,16 +6,11 @@
 use super::pop::{mpop, take};
 use super::write;
 use crate::command::spec::flag::{BLOCKING, FAST, MOVABLE_KEYS, WRITE};
-use crate::command::spec::{Command, Ctx, Effect, Find, Group, KeySpec, Outcome, Timeout};
+use crate::command::spec::{Command, Ctx, Effect, Group, KeySpec, Outcome, Timeout};
 use crate::data::entry::Kind;
 use crate::resp::request::Args;
 
-const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec {
-    begin: 1,
-    keyword: None,
-    find: Find::Range { last: -2, step: 1, limit: 0 },
-    flags: &["RW", "ACCESS", "DELETE"],
-}];
+const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec::all_but_last(1, &["RW", "ACCESS", "DELETE"])];
 const TAKE_COUNTED: KeySpec = KeySpec::counted(2, 1, &["RW", "ACCESS", "DELETE"]);
 
 /// The rows of this family.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{read, reply_header, reply_member, settle, write};
+use super::{read, remove_ranks, reply_header, reply_member, write};
 use crate::base::double::push_double;
 use crate::base::number::{parse_i64, push_f64};
 use crate::base::random::Random;
 use crate::command::cursor::{WalkOptions, cursor};
 use crate::command::list::reply_item;
-use crate::command::options::Options;
-use crate::command::spec::{Ctx, Effect, Error, Outcome};
+use crate::command::options::PopWords;
+use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::data::keyspace::Key;
 use crate::data::zset::Zset;
 use crate::resp::request::Args;
@@ -40,9 +40,9 @@ fn take_pairs(ctx: &mut Ctx<'_>, key: Key<'_>, highest: bool, count: usize, pair
     }
     // What goes as a whole is left to the deletion of the key, which frees a long set in slices.
     if count < len {
-        zset.remove_range(ranks);
+        remove_ranks(ctx.keys, key, ranks);
     }
-    settle(ctx, key, if highest { "zpopmax" } else { "zpopmin" }, count == len);
+    ctx.settle(Class::Zset, if highest { "zpopmax" } else { "zpopmin" }, key, count == len);
 }
 
 fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Outcome {
@@ -82,30 +82,16 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// `ZMPOP` from its number of keys on, which is argument `at`; `None` if all sorted sets are empty.
 pub(super) fn mpop(ctx: &mut Ctx<'_>, args: Args<'_>, at: usize) -> Result<Option<Effect>, Error> {
-    const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
-    const COUNT: Error = Error::of("ERR count should be greater than 0");
-    let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
-    let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
-    let first = at + 1;
-    if args.len() - first <= numkeys {
-        return Err(Error::SYNTAX);
-    }
-    let mut options = Options::new(args, first + numkeys);
-    let highest = options.word("MAX");
-    if !highest && !options.word("MIN") {
-        return Err(Error::SYNTAX);
-    }
-    let mut count = None;
-    while options.more() {
-        if count.is_some() || !options.word_with_value("COUNT") {
-            return Err(Error::SYNTAX);
-        }
-        count = Some(positive(options.value()?).ok_or(COUNT)?);
-    }
-    for index in first..first + numkeys {
+    let words = PopWords::parse(args, at, |word| match word.eq_ignore_ascii_case(b"MAX") {
+        true => Ok(true),
+        false if word.eq_ignore_ascii_case(b"MIN") => Ok(false),
+        false => Err(Error::SYNTAX),
+    })?;
+    let highest = words.end;
+    for index in words.keys {
         let key = ctx.key(args, index);
         let Some(zset) = write(ctx.keys, key)? else { continue };
-        let count = count.unwrap_or(1).min(zset.len());
+        let count = words.count.min(zset.len());
         let name: &[u8] = if highest { b"ZPOPMAX" } else { b"ZPOPMIN" };
         ctx.log(&[name, key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
         ctx.reply.array(2);

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{limits, read, reply_header, reply_member, settle, store, write};
+use super::{limits, read, remove_ranks, reply_header, reply_member, store, write};
 use crate::base::number::{parse_bound, parse_i64};
 use crate::command::options::Options;
-use crate::command::spec::{Ctx, Effect, Error, Outcome};
+use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::data::zset::{LexBound, LexRange, ScoreRange, Zset};
 use crate::resp::request::Args;
 
@@ -234,7 +234,7 @@ fn remove(ctx: &mut Ctx<'_>, args: Args<'_>, by: By, event: &'static str) -> Out
             let (removed, is_empty) = (ranks.len(), ranks.len() == zset.len());
             // What goes as a whole is left to the deletion of the key, which frees a long set in slices.
             if !is_empty && 0 < removed {
-                zset.remove_range(ranks);
+                remove_ranks(ctx.keys, key, ranks);
             }
             (removed, is_empty)
         }
@@ -243,7 +243,7 @@ fn remove(ctx: &mut Ctx<'_>, args: Args<'_>, by: By, event: &'static str) -> Out
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
-    settle(ctx, key, event, is_empty);
+    ctx.settle(Class::Zset, event, key, is_empty);
     Ok(Effect::Changed)
 }
 

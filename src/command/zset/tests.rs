@@ -1,10 +1,8 @@
 //! Scripts of commands of sorted sets: what is said, what comes back, what the log hears. What other servers reply to
 //! all of them is compared by `tests/differential`.
 
-use crate::command::tests::{check, opened, say};
+use crate::command::tests::{SYNTAX, WRONG, check, follow, opened, say};
 
-const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value|";
-const SYNTAX: &str = "-ERR syntax error|";
 const NO_FLOAT: &str = "-ERR value is not a valid float|";
 
 #[test]
@@ -148,4 +146,30 @@ fn walks() {
     }
     assert_eq!(found.len(), 1000);
     assert!(found.iter().all(|(member, score)| member[1..] == *score));
+}
+
+#[test]
+fn where_few_stay_they_move_out() {
+    for (line, left) in [
+        ("ZREMRANGEBYRANK z 3 1996", ["m0", "m1", "m2", "m1997", "m1998", "m1999"]),
+        ("ZREMRANGEBYSCORE z 6 +inf", ["m0", "m1", "m2", "m3", "m4", "m5"]),
+        ("ZPOPMIN z 1994", ["m1994", "m1995", "m1996", "m1997", "m1998", "m1999"]),
+        ("ZPOPMAX z 1994", ["m0", "m1", "m2", "m3", "m4", "m5"]),
+    ] {
+        let (mut engine, token) = opened(false, "s");
+        let pairs: Vec<String> = (0..2000).map(|number| format!("{number} m{number}")).collect();
+        say(&mut engine, token, &format!("ZADD z {}", pairs.join(" ")));
+        say(&mut engine, token, "PEXPIREAT z 4000000000000");
+        assert!(say(&mut engine, token, line).ends_with(&format!(" / {line}")));
+        assert_eq!(1, engine.keys.garbage_len(), "{line}: what they leave is freed in slices");
+        let all: Vec<String> = left.iter().map(|member| format!("${}|{member}|", member.len())).collect();
+        assert_eq!(format!("*6|{}", all.concat()), say(&mut engine, token, "ZRANGE z 0 -1"), "{line}");
+        let script = [
+            ("PEXPIRETIME z", ":4000000000000|"),
+            ("OBJECT ENCODING z", "$8|skiplist|"),
+            ("ZADD z 2.5 new", ":1| / ZADD z 2.5 new"),
+            ("ZCARD z", ":7|"),
+        ];
+        follow(&mut engine, token, &script);
+    }
 }

@@ -201,3 +201,24 @@ fn set_buckets(set: &Set) -> usize {
     let View::Big(members) = set.0.view() else { return 0 };
     members.table.memory()
 }
+
+#[test]
+fn no_table_of_a_hasher_grows_while_that_is_avoided() {
+    let hasher = Hasher::new([1, 2, 3, 4]);
+    let mut sets: Vec<Set> = (0..3).map(|_| Set::new_table(&hasher.clone(), 100)).collect();
+    let limits = Limits { intset_entries: 0, listpack_entries: 0, listpack_value: 0, hasher: hasher.clone() };
+    let buckets = |set: &Set| set.table_stats().map(|stats| (stats.now.buckets, stats.next.buckets));
+    let before = buckets(&sets[0]);
+    hasher.set_resizing(table::Resizing::Avoided);
+    // Growing is due long before each slot is taken.
+    let full = before.expect("a table").0 * 7;
+    for set in &mut sets {
+        (0..full).for_each(|number| assert!(set.insert(format!("member {number}").as_bytes(), &limits)));
+        assert_eq!(buckets(set), before);
+    }
+    hasher.set_resizing(table::Resizing::Allowed);
+    for set in &mut sets {
+        assert!(set.insert(b"one more", &limits));
+        assert_ne!(buckets(set), before);
+    }
+}

@@ -154,7 +154,7 @@ fn an_empty_table_answers_and_takes_no_heap() {
     assert!(pair.table.random(|_| 0).is_none());
     assert!(!pair.table.step(100, &pair.hasher));
     assert!(!pair.table.free_some(100));
-    assert_eq!(size_of::<Table<Item>>(), 80);
+    assert_eq!(size_of::<Table<Item>>(), 72);
     assert_eq!(size_of::<Table<Item>>(), size_of::<Option<Table<Item>>>());
 }
 
@@ -204,7 +204,7 @@ fn equals_the_model_under_random_operations() {
                 2 => pair.table.reserve(draw.below(2 * keys) as usize),
                 3 => {
                     let modes = [Resizing::Allowed, Resizing::Avoided, Resizing::Forbidden];
-                    pair.table.set_resizing(modes[draw.below(3) as usize]);
+                    pair.hasher.set_resizing(modes[draw.below(3) as usize]);
                 }
                 4..20 => pair.check_one(key),
                 _ if draw.below(100) < insertions => pair.put(key, operation),
@@ -246,7 +246,7 @@ fn scan_misses_nothing_that_stays() {
                 1 => {
                     let modes =
                         [Resizing::Allowed, Resizing::Allowed, Resizing::Avoided, Resizing::Forbidden];
-                    pair.table.set_resizing(modes[draw.below(4) as usize]);
+                    pair.hasher.set_resizing(modes[draw.below(4) as usize]);
                 }
                 _ => {}
             }
@@ -301,20 +301,20 @@ fn avoided_grows_only_past_the_hard_limit_and_forbidden_never() {
     let mut pair = Pair::with(100);
     while pair.table.step(100, &pair.hasher) {}
     let buckets = pair.table.stats().now.buckets;
-    pair.table.set_resizing(Resizing::Avoided);
+    pair.hasher.set_resizing(Resizing::Avoided);
     let limit = (buckets * SLOTS * 2) as u64;
     (0..limit).for_each(|key| pair.put(key, key));
     assert_eq!(pair.table.stats().next.buckets, 0);
     pair.put(limit, 0);
     assert_ne!(pair.table.stats().next.buckets, 0);
-    pair.table.set_resizing(Resizing::Forbidden);
+    pair.hasher.set_resizing(Resizing::Forbidden);
     let before = pair.table.stats();
     (0..effort(5000)).for_each(|key| pair.put(key, key));
     assert!(!pair.table.step(1000, &pair.hasher));
     let after = pair.table.stats();
     assert_eq!((before.now.buckets, before.drained), (after.now.buckets, after.drained));
     pair.check_all();
-    pair.table.set_resizing(Resizing::Allowed);
+    pair.hasher.set_resizing(Resizing::Allowed);
     while pair.table.step(10, &pair.hasher) {}
     assert!(pair.table.stats().now.longest <= 4);
     pair.check_all();
@@ -323,7 +323,7 @@ fn avoided_grows_only_past_the_hard_limit_and_forbidden_never() {
 #[test]
 fn long_chains_are_dropped_without_recursion() {
     let mut pair = Pair::new();
-    pair.table.set_resizing(Resizing::Forbidden);
+    pair.hasher.set_resizing(Resizing::Forbidden);
     // By the table alone: looking each key up in such a chain is quadratic work.
     for key in 0..20_000 {
         let item = Item::new(key, 0);
@@ -457,7 +457,7 @@ fn a_table_half_freed_is_a_table_of_what_is_left() {
     for seed in 0..effort(200).max(4) {
         let mut draw = Draw(seed);
         let mut pair = Pair::with(1 + draw.below(effort(4000)));
-        pair.table.set_resizing([Resizing::Allowed, Resizing::Forbidden][seed as usize % 2]);
+        pair.hasher.set_resizing([Resizing::Allowed, Resizing::Forbidden][seed as usize % 2]);
         pair.table.free_some(draw.below(300) as usize);
         let left: HashSet<u64> = pair.table.iter().map(Item::number).collect();
         pair.model.retain(|key, _| left.contains(key));

@@ -1,5 +1,7 @@
 //! A big sorted set: a table that finds members by their texts, and an order that finds them by score and place.
 
+use std::ops::Range;
+
 use super::member::{Link, Member};
 use super::order::{self, Order};
 use crate::data::table::{Element, Hasher, Table};
@@ -90,6 +92,19 @@ impl Big {
             let member = self.table.remove_by(hash, |member| member.link() == link, &self.hasher);
             self.blocks -= member.map_or(0, |member| member.memory());
         }
+    }
+
+    /// The others, if that is less work than to remove the members of these ranks one by one.
+    pub(super) fn without(&self, ranks: &Range<usize>) -> Option<Big> {
+        let left = self.len() - ranks.len();
+        if !self.is_heavy() || ranks.len() / 2 < left {
+            return None;
+        }
+        let mut others = Big::new(&self.hasher);
+        others.reserve(left);
+        let all = self.range(0, ranks.start).chain(self.range(ranks.end, self.len()));
+        all.for_each(|(score, link)| others.push(score, link.text()));
+        Some(others)
     }
 
     pub(super) fn rank(&self, text: &[u8]) -> Option<(usize, f64)> {
