@@ -183,6 +183,22 @@ impl Host {
                 Ok(())
             }
             "port" | "bind" => self.reopen_listeners(before),
+            "tls-port" => {
+                self.update_tls()?;
+                self.reopen_listeners(before)
+            }
+            "tls-cert-file"
+            | "tls-key-file"
+            | "tls-ca-cert-file"
+            | "tls-ca-cert-dir"
+            | "tls-auth-clients"
+            | "tls-protocols"
+            | "tls-ciphers"
+            | "tls-ciphersuites"
+            | "tls-prefer-server-ciphers"
+            | "tls-session-caching"
+            | "tls-session-cache-size"
+            | "tls-session-cache-timeout" => self.update_tls(),
             "maxclients" => {
                 let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
                 if sys::raise_open_files(wanted) < wanted {
@@ -210,6 +226,13 @@ impl Host {
         }
     }
 
+    fn update_tls(&mut self) -> Result<(), String> {
+        self.configure_tls().map_err(|why| {
+            log::warn!("{why}");
+            "Unable to update TLS configuration. Check server logs.".to_owned()
+        })
+    }
+
     /// Opens the listeners of the new settings; the loop watches them from its next turn on.
     fn reopen_listeners(&mut self, before: &Settings) -> Result<(), String> {
         let settings = &self.engine.state.settings;
@@ -217,7 +240,7 @@ impl Host {
         self.relisten = true;
         reopened.map_err(|why| {
             log::warn!("{why}");
-            let cause = if settings.port != before.port {
+            let cause = if settings.port != before.port || settings.tls_port != before.tls_port {
                 "Unable to listen on this port. Check server logs."
             } else {
                 "Failed to bind to specified addresses."
