@@ -14,6 +14,7 @@ use crate::io::host::{Host, Waiting, Wish};
 use crate::io::listen;
 use crate::io::load::{Quietly, Rdb, Replay};
 use crate::io::rdb;
+use crate::io::tls;
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
 use crate::state::session::{Closing, Wait};
@@ -187,29 +188,8 @@ impl Host {
                 self.update_tls()?;
                 self.reopen_listeners(before)
             }
-            "tls-cert-file"
-            | "tls-key-file"
-            | "tls-ca-cert-file"
-            | "tls-ca-cert-dir"
-            | "tls-auth-clients"
-            | "tls-protocols"
-            | "tls-ciphers"
-            | "tls-ciphersuites"
-            | "tls-prefer-server-ciphers"
-            | "tls-session-caching"
-            | "tls-session-cache-size"
-            | "tls-session-cache-timeout" => self.update_tls(),
-            "maxclients" => {
-                let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
-                if sys::raise_open_files(wanted) < wanted {
-                    return Err(
-                        "The operating system is not able to handle the specified number of clients, try \
-                                with a lower number"
-                            .to_owned(),
-                    );
-                }
-                Ok(())
-            }
+            name if tls::uses(name) => self.update_tls(),
+            "maxclients" => self.raise_open_files(),
             // The files would stay where they are, and the next start would not find them.
             "dir" if self.store.is_on() => {
                 Err("the append only file is on, and lies in this directory".to_owned())
@@ -224,6 +204,15 @@ impl Host {
             }
             _ => Ok(()),
         }
+    }
+
+    fn raise_open_files(&self) -> Result<(), String> {
+        let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
+        if sys::raise_open_files(wanted) < wanted {
+            let why = "The operating system is not able to handle the specified number of clients, try with a lower number";
+            return Err(why.to_owned());
+        }
+        Ok(())
     }
 
     fn update_tls(&mut self) -> Result<(), String> {

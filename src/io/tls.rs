@@ -74,6 +74,12 @@ pub fn configure(settings: &Settings) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// Whether the configuration depends on a directive.
+pub fn uses(directive: &str) -> bool {
+    const FOR_OTHERS: [&str; 2] = ["tls-port", "tls-auto-reload-interval"];
+    directive.starts_with("tls-") && !FOR_OTHERS.contains(&directive)
+}
+
 /// What the files that the settings name look like from outside: whoever replaces one changes this.
 pub fn fingerprint(settings: &Settings) -> Vec<Option<(SystemTime, u64)>> {
     let names = [

@@ -207,12 +207,13 @@ impl Secured {
         Ok(self.sealed)
     }
 
-    /// Says that nothing more will come, to a peer that listens.
+    /// Says that nothing more will come, to a peer that listens. There is nobody to say it to before the handshake is
+    /// done.
     pub fn say_goodbye(&mut self) {
         if self.is_open() {
             self.tls.send_close_notify();
+            self.flush().ok();
         }
-        self.flush().ok();
     }
 }
 
