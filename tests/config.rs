@@ -332,7 +332,9 @@ fn what_is_refused_and_what_is_harmless() {
     for line in [
         "cluster-enabled yes",
         "replicaof 10.0.0.1 6379",
-        "tls-port 6380",
+        "rdma-port 6380",
+        "tls-key-file-pass hush",
+        "tls-auth-clients-user CN",
         "loadmodule /x.so",
         "user alice on",
         "user default on nopass ~app:* &* +@all",
@@ -346,7 +348,8 @@ fn what_is_refused_and_what_is_harmless() {
     for line in [
         "cluster-enabled no",
         "slaveof NO one",
-        "tls-port 0",
+        "rdma-port 0",
+        "tls-key-file-pass \"\"",
         "user default on nopass sanitize-payload ~* &* +@all",
         "user default on #aa sanitize-payload ~* &* +@all\nrequirepass x",
         "aclfile \"\"",

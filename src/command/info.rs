@@ -136,7 +136,7 @@ fn server(page: &mut Page, source: &Source<'_>) {
     page.field("process_id", identity.pid);
     page.field("process_supervised", "no");
     page.field("run_id", &identity.run_id);
-    page.field("tcp_port", settings.port);
+    page.field("tcp_port", if settings.port == 0 { settings.tls_port } else { settings.port });
     page.field("server_time_usec", process.now_micros.max(process.now_ms.saturating_mul(1000)));
     page.field("uptime_in_seconds", uptime_secs);
     page.field("uptime_in_days", uptime_secs / (24 * 60 * 60));

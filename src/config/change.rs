@@ -9,7 +9,7 @@ use crate::base::glob;
 /// What a `CONFIG SET` changed. Keep a clone of the old settings to go back if acting on it fails.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Main names of directives whose value is another now, in the order given.
+    /// Main names of directives whose value is another now, or names a file that may be, in the order given.
     pub names: Vec<&'static str>,
     /// Main names of directives that were set and have no effect here, with the reason.
     pub ignored: Vec<(&'static str, &'static str)>,
@@ -77,7 +77,7 @@ impl Settings {
             let row = directive.row();
             let failed = |reason| SetError::Failed { name: name.to_ascii_lowercase(), reason };
             directive.put(&mut after, &row.kind.words(value), true).map_err(failed)?;
-            if directive.show(&after) != directive.show(self) {
+            if directive.show(&after) != directive.show(self) || directive.has(Flag::Volatile) {
                 changes.names.push(row.name);
                 if let Directive::Known(known) = directive {
                     changes.ignored.push((row.name, known.reason));

@@ -87,6 +87,7 @@ impl Directive {
                 if text != row.default && !refused.harmless.contains(&text.as_str()) {
                     let name = row.name;
                     let reason = refused.reason;
+                    let text = if self.has(Flag::Secret) { "..." } else { &text };
                     return Err(format!("'{name} {text}' is not supported by kvick: {reason}"));
                 }
             }
@@ -225,12 +226,12 @@ mod tests {
              cluster would not find the others"
         );
         assert!(refused("slaveof", &["10.0.0.1", "6379"]).starts_with("'replicaof 10.0.0.1 6379' is not"));
-        assert!(refused("tls-port", &["6380"]).contains("in the clear"));
+        assert!(refused("tls-key-file-pass", &["hush"]).starts_with("'tls-key-file-pass ...' is not"));
         assert!(refused("loadmodule", &["/lib/x.so", "a"]).starts_with("'loadmodule /lib/x.so a' is not"));
         assert!(refused("enable-module-command", &["local"]).contains("no modules"));
         let mut settings = Settings::default();
         for (name, words) in
-            [("replicaof", &["no", "one"][..]), ("tls-port", &["0"]), ("locale-collate", &["C"])]
+            [("replicaof", &["no", "one"][..]), ("rdma-port", &["0"]), ("locale-collate", &["C"])]
         {
             let directive = Directive::find(name).expect("known");
             assert_eq!(directive.put(&mut settings, words, true), Ok(()));

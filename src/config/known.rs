@@ -14,7 +14,8 @@ pub struct Known {
 
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "it is a single server, not part of a cluster";
-const TLS: &str = "there is no TLS";
+const TLS_CLIENT: &str = "it connects to no other server, and there is no replication";
+const TLS_GROUPS: &str = "keys are exchanged on elliptic curves, never with these parameters";
 const RDB_VERSIONS: &str = "the versions of Redis and of Valkey are read alike";
 const SANITIZING: &str = "every length and element of a dump is always checked";
 const ACL: &str = "there are no users beside the default one";
@@ -131,30 +132,16 @@ known! {
         "cluster-slot-migration-log-max-len", count(), "1000";
         "cluster-slot-stats-enabled", Kind::Bool, "no";
         "slot-migration-max-failover-repl-bytes", Kind::Text, "0";
+        "tls-cluster", Kind::Bool, "no";
     }
-    TLS {
-        "max-new-tls-connections-per-cycle", int(1, 1000), "1";
-        "tls-auth-clients", Kind::Choice(&["no", "yes", "optional"]), "yes";
-        "tls-auth-clients-user", Kind::Choice(&["CN", "URI", "off"]), "off";
-        "tls-auto-reload-interval", small(0), "0";
-        "tls-ca-cert-dir", Kind::Optional, "";
-        "tls-ca-cert-file", Kind::Optional, "";
-        "tls-cert-file", Kind::Optional, "";
-        "tls-ciphers", Kind::Optional, "";
-        "tls-ciphersuites", Kind::Optional, "";
+    TLS_CLIENT {
         "tls-client-cert-file", Kind::Optional, "";
         "tls-client-key-file", Kind::Optional, "";
         "tls-client-key-file-pass", Kind::Optional, "", Secret;
-        "tls-cluster", Kind::Bool, "no";
-        "tls-dh-params-file", Kind::Optional, "";
-        "tls-key-file", Kind::Optional, "";
-        "tls-key-file-pass", Kind::Optional, "", Secret;
-        "tls-prefer-server-ciphers", Kind::Bool, "no";
-        "tls-protocols", Kind::Optional, "";
         "tls-replication", Kind::Bool, "no";
-        "tls-session-cache-size", small(0), "20480";
-        "tls-session-cache-timeout", small(0), "300";
-        "tls-session-caching", Kind::Bool, "yes";
+    }
+    TLS_GROUPS {
+        "tls-dh-params-file", Kind::Optional, "";
     }
     RDB_VERSIONS {
         "rdb-version-check", Kind::Choice(&["strict", "relaxed"]), "strict";

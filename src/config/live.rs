@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::kind::{Kind, count, int, memory, small};
 use super::value::{
-    Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits, SavePoint, Share, Value,
+    Access, AppendFsync, ClientCertificates, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits,
+    SavePoint, Share, Value,
 };
 
 /// What is common to the rows of all three tables.
@@ -38,6 +39,8 @@ pub enum Flag {
     Written,
     /// Only lines of a file have it; `CONFIG` does not know it.
     FileOnly,
+    /// It names a file that may have changed: `CONFIG SET` acts on it even if the name is the same.
+    Volatile,
 }
 
 /// A row of this table.
@@ -126,6 +129,38 @@ live! {
     requirepass: String = "requirepass", Kind::Optional, "", Secret;
     /// How many clients may be connected.
     maxclients: u32 = "maxclients", int(1, u32::MAX as i64), "10000";
+
+    // TLS.
+    /// The TCP port on which TLS is spoken; zero for none.
+    tls_port: u16 = "tls-port", int(0, 65535), "0";
+    /// The certificate of the server, and those between it and the authority, in PEM.
+    tls_cert_file: String = "tls-cert-file", Kind::Optional, "", Volatile;
+    /// Its private key, in PEM.
+    tls_key_file: String = "tls-key-file", Kind::Optional, "", Volatile;
+    /// Certificates of authorities that vouch for clients, in PEM.
+    tls_ca_cert_file: String = "tls-ca-cert-file", Kind::Optional, "", Volatile;
+    /// A directory of such, under the names that `openssl rehash` gives them.
+    tls_ca_cert_dir: String = "tls-ca-cert-dir", Kind::Optional, "", Volatile;
+    /// Which clients must show a certificate.
+    tls_auth_clients: ClientCertificates = "tls-auth-clients", Kind::Choice(ClientCertificates::NAMES), "yes";
+    /// The versions spoken, as words; empty for all.
+    tls_protocols: String = "tls-protocols", Kind::Optional, "";
+    /// The ciphers of TLS 1.2, as a list in the language of OpenSSL; empty for all.
+    tls_ciphers: String = "tls-ciphers", Kind::Optional, "";
+    /// The ciphers of TLS 1.3, by name; empty for all.
+    tls_ciphersuites: String = "tls-ciphersuites", Kind::Optional, "";
+    /// Whether the cipher that comes first in our list is chosen rather than in the client's.
+    tls_prefer_server_ciphers: bool = "tls-prefer-server-ciphers", Kind::Bool, "no";
+    /// Whether clients that come back are spared half of the handshake.
+    tls_session_caching: bool = "tls-session-caching", Kind::Bool, "yes";
+    /// How many sessions are remembered for that; zero for any number.
+    tls_session_cache_size: u32 = "tls-session-cache-size", small(0), "20480";
+    /// Seconds for which each is.
+    tls_session_cache_timeout: u32 = "tls-session-cache-timeout", small(0), "300";
+    /// Seconds between two looks whether the files have changed; zero for never.
+    tls_auto_reload_interval: u32 = "tls-auto-reload-interval", small(0), "0";
+    /// How many handshakes go on in one turn: each takes as long as hundreds of requests.
+    max_new_tls_connections_per_cycle: u32 = "max-new-tls-connections-per-cycle", int(1, 1000), "1";
 
     // The process.
     /// How many databases there are.

@@ -32,5 +32,8 @@ pub use change::{Changes, SetError};
 pub use live::Settings;
 pub use rewrite::rewrite;
 pub use text::{Notice, Problem, load};
-pub use value::{Access, AppendFsync, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimit, OutputLimits};
+pub use value::{
+    Access, AppendFsync, ClientCertificates, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimit,
+    OutputLimits,
+};
 pub use value::{SavePoint, Share};

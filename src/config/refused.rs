@@ -41,8 +41,11 @@ refused! {
         => "there is no replication, and an empty server would answer instead of a copy";
     "min-replicas-to-write" | "min-slaves-to-write", small(0), "0"
         => "there is no replication, and no write would ever reach enough replicas";
-    "tls-port", int(0, 65535), "0"
-        => "there is no TLS, and nothing must travel in the clear that was meant to be encrypted";
+    "tls-key-file-pass", Kind::Optional, "", Secret
+        => "keys must not be encrypted; 'openssl pkey -in FILE -out FILE' writes one that is not, for a file that \
+            only the server may read";
+    "tls-auth-clients-user", Kind::Choice(&["CN", "URI", "off"]), "off"
+        => "a certificate lets a client in, but does not say as which user";
     "rdma-port", int(0, 65535), "0" => "there is no RDMA";
     "socket-mark-id", int(0, u32::MAX as i64), "0", Fixed => "sockets are not marked for packet filters";
     "unixsocketgroup", Kind::Optional, "", Fixed

@@ -150,6 +150,16 @@ choices! {
         Noeviction = "noeviction",
     }
 
+    /// Which clients of the TLS port must show a certificate.
+    ClientCertificates {
+        /// None: they are not asked.
+        No = "no",
+        /// All.
+        Yes = "yes",
+        /// Who shows none is let in, who shows a wrong one is not.
+        Optional = "optional",
+    }
+
     /// Who may use something dangerous.
     Access {
         /// Nobody.

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 
 use crate::io::listen::Stream;
 use crate::io::sys;
+use crate::io::tls::{SEAL_MAX, Secured};
 use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
@@ -45,6 +46,8 @@ pub struct Client {
     pub held: bool,
     /// A command of it waits for something; nothing further is run.
     pub blocked: bool,
+    /// The handshake of TLS is not done: it is no client yet.
+    pub handshaking: bool,
 }
 
 /// What a read brought.
@@ -77,6 +80,7 @@ impl Client {
     /// A fresh connection.
     pub fn new(stream: Stream, session: usize, id: u64) -> Client {
         Client {
+            handshaking: matches!(stream, Stream::Tls(_)),
             stream,
             parser: Parser::default(),
             waiting: VecDeque::new(),
@@ -96,6 +100,17 @@ impl Client {
     /// Reads once. A short read means drained: the next bytes bring their own event. Only the end brings none if it
     /// came together with the last bytes.
     pub fn receive(&mut self, input: &mut Input) -> Received {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let mut take = |bytes: &[u8]| self.parser.feed(input, bytes);
+            let Ok(got) = stream.receive(self.ending, &mut take) else { return Received::Broken };
+            self.readable = !got.drained && !got.ended;
+            self.ended |= got.ended;
+            return match got.bytes {
+                0 if got.ended => Received::End,
+                0 => Received::Nothing,
+                count => Received::Bytes(count),
+            };
+        }
         let mut room = 0;
         let read = loop {
             let read = if self.parser.is_direct() {
@@ -110,6 +125,7 @@ impl Client {
                 let read = match &mut self.stream {
                     Stream::Tcp(stream) => stream.read(space),
                     Stream::Unix(stream) => stream.read(space),
+                    Stream::Tls(_) => unreachable!("it is read above"),
                 };
                 read.inspect(|count| self.parser.filled(input, *count))
             };
@@ -135,6 +151,15 @@ impl Client {
         }
     }
 
+    /// Whether there is something to send that is no output: TLS has things to say of its own.
+    #[inline]
+    pub fn wants_send(&self) -> bool {
+        match &self.stream {
+            Stream::Tls(stream) => stream.wants_send(),
+            _ => false,
+        }
+    }
+
     /// Whether there may be bytes to read or requests to run.
     pub fn has_more(&self) -> bool {
         self.readable || self.parser.has_backlog() || !self.waiting.is_empty()
@@ -148,6 +173,7 @@ impl Client {
             let read = match &mut self.stream {
                 Stream::Tcp(stream) => stream.read(&mut bytes),
                 Stream::Unix(stream) => stream.read(&mut bytes),
+                Stream::Tls(stream) => stream.socket_mut().read(&mut bytes),
             };
             if read.is_err() || read.is_ok_and(|count| count < bytes.len()) {
                 return;
@@ -157,6 +183,11 @@ impl Client {
 
     /// Sends what may go: up to `synced` of the log, up to the quota.
     pub fn send(&mut self, session: &mut Session, synced: u64) -> Sent {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let sent = send_sealed(stream, session, synced).unwrap_or(Sent::Broken);
+            self.writable &= sent != Sent::Blocked;
+            return sent;
+        }
         let mut quota = SEND_QUOTA;
         loop {
             let may = session.sendable(synced);
@@ -172,6 +203,7 @@ impl Client {
             let written = match &mut self.stream {
                 Stream::Tcp(stream) => write_slices(stream, &slices[..count]),
                 Stream::Unix(stream) => write_slices(stream, &slices[..count]),
+                Stream::Tls(_) => unreachable!("it is sent above"),
             };
             match written {
                 Ok(written) => {
@@ -191,6 +223,26 @@ impl Client {
                 Err(_) => return Sent::Broken,
             }
         }
+    }
+}
+
+/// As [`Client::send`], through TLS. Output is let go when the records that hold it have left.
+fn send_sealed(stream: &mut Secured, session: &mut Session, synced: u64) -> io::Result<Sent> {
+    let mut quota = SEND_QUOTA;
+    loop {
+        let Some(left) = stream.flush()? else { return Ok(Sent::Blocked) };
+        session.output.advance(left);
+        session.output_bytes += left as u64;
+        let may = session.sendable(synced);
+        if may == 0 || !stream.is_open() {
+            return Ok(Sent::All);
+        }
+        if quota == 0 {
+            return Ok(Sent::Quota);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = session.output.slices(may.min(quota).min(SEAL_MAX), &mut slices);
+        quota -= stream.seal(&slices[..count])?;
     }
 }
 

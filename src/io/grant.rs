@@ -14,6 +14,7 @@ use crate::io::host::{Host, Waiting, Wish};
 use crate::io::listen;
 use crate::io::load::{Quietly, Rdb, Replay};
 use crate::io::rdb;
+use crate::io::tls;
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
 use crate::state::session::{Closing, Wait};
@@ -183,17 +184,12 @@ impl Host {
                 Ok(())
             }
             "port" | "bind" => self.reopen_listeners(before),
-            "maxclients" => {
-                let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
-                if sys::raise_open_files(wanted) < wanted {
-                    return Err(
-                        "The operating system is not able to handle the specified number of clients, try \
-                                with a lower number"
-                            .to_owned(),
-                    );
-                }
-                Ok(())
+            "tls-port" => {
+                self.update_tls()?;
+                self.reopen_listeners(before)
             }
+            name if tls::uses(name) => self.update_tls(),
+            "maxclients" => self.raise_open_files(),
             // The files would stay where they are, and the next start would not find them.
             "dir" if self.store.is_on() => {
                 Err("the append only file is on, and lies in this directory".to_owned())
@@ -210,6 +206,22 @@ impl Host {
         }
     }
 
+    fn raise_open_files(&self) -> Result<(), String> {
+        let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
+        if sys::raise_open_files(wanted) < wanted {
+            let why = "The operating system is not able to handle the specified number of clients, try with a lower number";
+            return Err(why.to_owned());
+        }
+        Ok(())
+    }
+
+    fn update_tls(&mut self) -> Result<(), String> {
+        self.configure_tls().map_err(|why| {
+            log::warn!("{why}");
+            "Unable to update TLS configuration. Check server logs.".to_owned()
+        })
+    }
+
     /// Opens the listeners of the new settings; the loop watches them from its next turn on.
     fn reopen_listeners(&mut self, before: &Settings) -> Result<(), String> {
         let settings = &self.engine.state.settings;
@@ -217,7 +229,7 @@ impl Host {
         self.relisten = true;
         reopened.map_err(|why| {
             log::warn!("{why}");
-            let cause = if settings.port != before.port {
+            let cause = if settings.port != before.port || settings.tls_port != before.tls_port {
                 "Unable to listen on this port. Check server logs."
             } else {
                 "Failed to bind to specified addresses."

@@ -1,8 +1,10 @@
 //! The engine among clocks, files and processes: what a turn does besides sockets.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use mio::Waker;
+use rustls::ServerConfig;
 
 use crate::base::{memory, pages};
 use crate::engine::Engine;
@@ -14,9 +16,12 @@ use crate::io::proc;
 use crate::io::rdb::Snapshots;
 use crate::io::ripen::Ripening;
 use crate::io::sys;
+use crate::io::tls;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
 
+/// Ticks in a second.
+const TICKS_PER_SECOND: u64 = 10;
 /// Ticks between two looks at slow figures, such as resident memory.
 const TICKS_PER_FIGURES: u64 = 10;
 /// Steps of background work between two looks at the clock.
@@ -73,6 +78,10 @@ pub struct Host {
     ripening: Ripening,
     /// What clients connect to.
     pub listeners: Vec<Listener>,
+    /// What connections of the TLS port are taken in with.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What its files looked like when they were last looked at.
+    pub(super) tls_files: Vec<Option<(SystemTime, u64)>>,
     /// The TCP listeners are new, and nobody watches them yet.
     pub relisten: bool,
     /// Clients that wait.
@@ -122,6 +131,8 @@ impl Host {
             snapshots: Snapshots::default(),
             ripening: Ripening::default(),
             listeners: Vec::new(),
+            tls: None,
+            tls_files: Vec::new(),
             relisten: false,
             waiting: Vec::new(),
             exit: None,
@@ -341,9 +352,49 @@ impl Host {
         if self.ripening.in_tick() && !self.engine.has_snapshot() {
             self.ripen();
         }
+        self.watch_certificates();
         self.synced();
         self.store.tick(&mut self.engine, now);
         self.snapshots.tick(&mut self.engine, self.store.claim(), now);
+    }
+
+    /// Reads the files of TLS, for connections that come from now on. If they are of no use it stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// The text for the log.
+    pub fn configure_tls(&mut self) -> Result<(), String> {
+        let settings = &self.engine.state.settings;
+        self.tls = match settings.tls_port {
+            0 => None,
+            _ => Some(tls::configure(settings)?),
+        };
+        self.tls_files = tls::fingerprint(settings);
+        Ok(())
+    }
+
+    /// Every `tls-auto-reload-interval`: reads the files of TLS again if somebody has replaced one.
+    fn watch_certificates(&mut self) {
+        let settings = &self.engine.state.settings;
+        let ticks = u64::from(settings.tls_auto_reload_interval) * TICKS_PER_SECOND;
+        if ticks == 0 || settings.tls_port == 0 || !self.ticks.is_multiple_of(ticks) {
+            return;
+        }
+        let files = tls::fingerprint(settings);
+        if files == self.tls_files {
+            return;
+        }
+        match self.configure_tls() {
+            Ok(()) => log::info!("TLS: the files have changed and were read again"),
+            Err(why) => {
+                log::warn!("{why}");
+                log::warn!(
+                    "TLS: the files have changed but cannot be used; what was read before stays in force"
+                );
+                // Told once; the next change is looked at again.
+                self.tls_files = files;
+            }
+        }
     }
 
     /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.

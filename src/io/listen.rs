@@ -7,17 +7,21 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Settings;
 use crate::io::sys;
+use crate::io::tls::Secured;
 
 /// Something that clients connect to.
 #[derive(Debug)]
 pub enum Listener {
     /// An address and port.
     Tcp(TcpListener),
+    /// The same, with TLS.
+    Tls(TcpListener),
     /// A path.
     Unix(UnixListener, UnixPlace),
 }
@@ -58,6 +62,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Over the unix socket.
     Unix(UnixStream),
+    /// Over TCP with TLS.
+    Tls(Box<Secured>),
 }
 
 impl Stream {
@@ -66,6 +72,16 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.as_raw_fd(),
             Stream::Unix(stream) => stream.as_raw_fd(),
+            Stream::Tls(stream) => stream.socket().as_raw_fd(),
+        }
+    }
+
+    /// What the poll watches.
+    pub fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => stream,
+            Stream::Tls(stream) => stream.socket_mut(),
         }
     }
 }
@@ -81,6 +97,8 @@ pub struct Accepted {
     pub laddr: String,
     /// The peer is on this machine.
     pub local: bool,
+    /// TLS is to be spoken on it.
+    pub secure: bool,
 }
 
 impl Listener {
@@ -91,7 +109,7 @@ impl Listener {
     /// What accept(2) reports; `WouldBlock` when none waits.
     pub fn accept(&self, keepalive_secs: u32) -> io::Result<Accepted> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Tls(listener) => {
                 let (stream, peer) = listener.accept()?;
                 let socket = SockRef::from(&stream);
                 // A connection whose options cannot be set is as good as gone: its first read will say so.
@@ -106,12 +124,14 @@ impl Listener {
                 }
                 let laddr = stream.local_addr().map_or_else(|_| "?:0".to_owned(), plain);
                 let local = peer.ip().to_canonical().is_loopback();
-                Ok(Accepted { stream: Stream::Tcp(stream), addr: plain(peer), laddr, local })
+                let secure = matches!(self, Listener::Tls(_));
+                Ok(Accepted { stream: Stream::Tcp(stream), addr: plain(peer), laddr, local, secure })
             }
             Listener::Unix(listener, place) => {
                 let (stream, _) = listener.accept()?;
                 let addr = format!("{}:0", place.path.display());
-                Ok(Accepted { stream: Stream::Unix(stream), addr: addr.clone(), laddr: addr, local: true })
+                let stream = Stream::Unix(stream);
+                Ok(Accepted { stream, addr: addr.clone(), laddr: addr, local: true, secure: false })
             }
         }
     }
@@ -131,6 +151,9 @@ pub fn describe(settings: &Settings) -> Vec<(String, u16, Vec<String>)> {
     if !settings.unixsocket.is_empty() {
         listeners.push(("unix".to_owned(), 0, vec![settings.unixsocket.clone()]));
     }
+    if settings.tls_port != 0 {
+        listeners.push(("tls".to_owned(), settings.tls_port, settings.bind.clone()));
+    }
     listeners
 }
 
@@ -140,13 +163,15 @@ pub fn describe(settings: &Settings) -> Vec<(String, u16, Vec<String>)> {
 ///
 /// The text for the log: which address, and why. An address with `-` before it may be missing.
 pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
-    listeners.extend(open_tcp(settings)?.into_iter().map(Listener::Tcp));
+    let mut listeners = open_tcp(settings)?;
     if !settings.unixsocket.is_empty() {
         let path = Path::new(&settings.unixsocket);
         let listener = open_unix(path, settings)
             .map_err(|error| format!("Failed opening Unix socket: bind: {}", sys::reason(&error)))?;
         listeners.push(listener);
+    }
+    if listeners.is_empty() {
+        return Err("Configured to not listen anywhere, exiting.".to_owned());
     }
     Ok(listeners)
 }
@@ -169,23 +194,32 @@ pub fn reopen_tcp(
         log::error!("The listeners there were could not be opened again: {why}");
         Vec::new()
     });
-    listeners.extend(tcp.into_iter().map(Listener::Tcp));
+    listeners.extend(tcp);
     failure.map_or(Ok(()), Err)
 }
 
-/// Opens the TCP listeners that the settings name.
+/// Opens the TCP listeners that the settings name, with TLS and without.
 ///
 /// # Errors
 ///
 /// As [`open_all`].
-fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    if settings.port == 0 {
-        return Ok(listeners);
+    if settings.port != 0 {
+        listeners.extend(open_port(settings.port, settings)?.into_iter().map(Listener::Tcp));
     }
+    if settings.tls_port != 0 {
+        listeners.extend(open_port(settings.tls_port, settings)?.into_iter().map(Listener::Tls));
+    }
+    Ok(listeners)
+}
+
+/// Opens a port on every address that the settings name.
+fn open_port(port: u16, settings: &Settings) -> Result<Vec<TcpListener>, String> {
+    let mut listeners = Vec::new();
     for word in &settings.bind {
         let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
-        for addr in resolve(address, settings.port).map_err(|why| warn_bind(address, settings.port, &why))? {
+        for addr in resolve(address, port).map_err(|why| warn_bind(address, port, &why))? {
             match open_one(addr, settings) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => {
@@ -198,7 +232,7 @@ fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
                                 | libc::ENOPROTOOPT
                         )
                     );
-                    let text = warn_bind(address, settings.port, &sys::reason(&error));
+                    let text = warn_bind(address, port, &sys::reason(&error));
                     if !(unavailable && (optional || address == "*" || address == "::*")) {
                         return Err(text);
                     }

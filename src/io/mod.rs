@@ -5,6 +5,7 @@ pub mod clock;
 pub mod proc;
 pub mod logger;
 pub mod crash;
+pub mod tls;
 pub mod listen;
 pub mod client;
 pub mod ripen;

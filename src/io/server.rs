@@ -71,6 +71,10 @@ pub struct Server {
     lanes: [Lane; LANES],
     /// Clients that may have bytes or requests.
     ready: VecDeque<Ticket>,
+    /// Connections that may go on with their handshake.
+    shaking: VecDeque<Ticket>,
+    /// Handshakes that failed since the last second, of which only some are told.
+    failures_told: u32,
     /// Clients that have output which may go.
     sending: Vec<Ticket>,
     /// Clients whose output waits for the log.
@@ -115,6 +119,8 @@ impl Server {
             clients: Slab::new(),
             lanes: Default::default(),
             ready: VecDeque::new(),
+            shaking: VecDeque::new(),
+            failures_told: 0,
             sending: Vec::new(),
             held: Vec::new(),
             sendable: Sendable::default(),
@@ -237,6 +243,9 @@ impl Server {
             self.accept();
         }
         self.serve();
+        if !self.shaking.is_empty() {
+            self.shake_hands();
+        }
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
@@ -263,7 +272,7 @@ impl Server {
 
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
-        let work = self.behind || self.acceptable || loading;
+        let work = self.behind || self.acceptable || loading || !self.shaking.is_empty();
         let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
@@ -330,14 +339,15 @@ impl Server {
         let client = &mut self.clients[token];
         if !client.queued {
             client.queued = true;
-            self.ready.push_back(Ticket { token, id: client.id });
+            let list = if client.handshaking { &mut self.shaking } else { &mut self.ready };
+            list.push_back(Ticket { token, id: client.id });
         }
     }
 
     fn mark_writable(&mut self, token: usize) {
         let client = &mut self.clients[token];
         client.writable = true;
-        if !self.host.engine.state.sessions[client.session].output.is_empty() {
+        if client.wants_send() || !self.host.engine.state.sessions[client.session].output.is_empty() {
             self.mark_sending(token);
         }
     }
@@ -363,6 +373,7 @@ impl Server {
         self.acceptable |= std::mem::take(&mut self.accept_again);
         if self.ticks.is_multiple_of(10) {
             self.close_idle(now);
+            self.close_slow_handshakes(now);
         }
     }
 

@@ -100,6 +100,8 @@ pub struct Session {
     pub query_buffer: usize,
     /// Bytes of arguments of an incomplete request.
     pub args_memory: usize,
+    /// Bytes that the connection itself takes, over TLS for example.
+    pub transport_memory: usize,
     /// Replies that wait to be sent.
     pub output: Output,
     /// Positions in the output (counted from the connection's first byte) up to which replies depend on a batch
@@ -158,6 +160,7 @@ impl Session {
             + self.output.memory()
             + self.query_buffer
             + self.args_memory
+            + self.transport_memory
             + self.queued_memory()
     }
 
@@ -167,6 +170,7 @@ impl Session {
             + self.output.buffer_size()
             + self.query_buffer
             + self.args_memory
+            + self.transport_memory
             + self.queued_memory()
     }
 

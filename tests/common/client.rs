@@ -10,7 +10,10 @@ use std::time::Duration;
 /// How deep replies may nest before we call it nonsense.
 const DEPTH_MAX: usize = 16;
 
-/// A connection, TCP or unix.
+/// TLS on a TCP connection.
+pub type Secured = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
+
+/// A connection: TCP, unix, or TCP with TLS.
 pub struct Client {
     stream: Stream,
     input: Vec<u8>,
@@ -20,6 +23,7 @@ pub struct Client {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Secured>),
 }
 
 impl Client {
@@ -41,6 +45,19 @@ impl Client {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Client { stream: Stream::Unix(stream), input: Vec::new(), position: 0 })
+    }
+
+    /// Speaks through TLS, the handshake of which is done.
+    pub fn secured(stream: Secured) -> Client {
+        Client { stream: Stream::Tls(Box::new(stream)), input: Vec::new(), position: 0 }
+    }
+
+    /// The TLS that it speaks through.
+    pub fn tls(&mut self) -> &mut Secured {
+        match &mut self.stream {
+            Stream::Tls(stream) => stream,
+            _ => panic!("this client speaks plainly"),
+        }
     }
 
     /// Sends one command and waits for its reply.
@@ -79,14 +96,19 @@ impl Client {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
     }
 
     /// Says that we send no more, and still listens.
     pub fn half_close(&mut self) {
-        let result = match &self.stream {
+        let result = match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.conn.complete_io(&mut stream.sock).map(|_| ())
+            }
         };
         result.expect("shutdown of the sending side");
     }
@@ -96,6 +118,7 @@ impl Client {
         let result = match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(limit)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(limit)),
+            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(limit)),
         };
         result.expect("a read timeout");
     }
@@ -143,6 +166,7 @@ impl Client {
             let count = match &mut self.stream {
                 Stream::Tcp(stream) => stream.read(&mut self.input[old..]),
                 Stream::Unix(stream) => stream.read(&mut self.input[old..]),
+                Stream::Tls(stream) => stream.read(&mut self.input[old..]),
             };
             // So says the kernel to whom is stopped and continued while a read with a timeout waits.
             if !count.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {

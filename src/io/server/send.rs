@@ -149,11 +149,11 @@ impl Server {
         if self.host.engine.state.sessions[client.session].closing == Closing::AfterReply {
             client.drain();
         }
+        if let Stream::Tls(stream) = &mut client.stream {
+            stream.say_goodbye();
+        }
         // The descriptor is closed in any case, which also ends the watching.
-        match &mut client.stream {
-            Stream::Tcp(stream) => self.poll.registry().deregister(stream).ok(),
-            Stream::Unix(stream) => self.poll.registry().deregister(stream).ok(),
-        };
+        self.poll.registry().deregister(client.stream.source()).ok();
         self.host.engine.close_session(client.session);
     }
 

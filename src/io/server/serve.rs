@@ -177,7 +177,7 @@ impl Server {
         let client = &self.clients[token];
         let session = &self.host.engine.state.sessions[client.session];
         let (more, closing) = (client.has_more(), session.closing != Closing::No);
-        if !session.output.is_empty() {
+        if !session.output.is_empty() || client.wants_send() {
             self.mark_sending(token);
         } else if closing || client.ended && !more && !client.blocked {
             self.close(token);
