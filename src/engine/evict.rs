@@ -127,6 +127,10 @@ impl Engine {
 
     /// Frees and evicts until there is room, or as long as evicting so many keys takes.
     fn make_room(&mut self, keys: usize) -> Room {
+        if self.state.pause.is_some() {
+            // The data is to stand still.
+            return Room::Enough;
+        }
         let eviction = eviction(&self.state.settings);
         for _ in 0..keys {
             if !self.is_over_limit() {

@@ -45,6 +45,8 @@ pub struct Client {
     pub held: bool,
     /// A command of it waits for something; nothing further is run.
     pub blocked: bool,
+    /// It has so many replies to read that nothing further is read or run before it has.
+    pub stalled: bool,
 }
 
 /// What a read brought.
@@ -90,6 +92,7 @@ impl Client {
             sending: false,
             held: false,
             blocked: false,
+            stalled: false,
         }
     }
 
@@ -133,6 +136,19 @@ impl Client {
             }
             Err(_) => Received::Broken,
         }
+    }
+
+    /// Whether the next bytes may be read: what has come is to be run first, or who sends faster than we run would
+    /// fill memory.
+    pub fn may_read(&self) -> bool {
+        self.readable && !self.parser.has_backlog() && self.waiting.is_empty()
+    }
+
+    /// Bytes of memory that requests take which have not run yet: those in the parser's buffers, and all else.
+    pub fn pending_memory(&self) -> (usize, usize) {
+        let buffered = self.parser.buffered();
+        let waiting: usize = self.waiting.iter().map(|request| request.args().encoded_len()).sum();
+        (buffered, self.parser.memory().saturating_sub(buffered) + waiting)
     }
 
     /// Whether there may be bytes to read or requests to run.

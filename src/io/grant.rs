@@ -183,8 +183,9 @@ impl Host {
                 Ok(())
             }
             "port" | "bind" => self.reopen_listeners(before),
-            "maxclients" => {
-                let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
+            "maxclients" | "maxclients-reserved" => {
+                let settings = &self.engine.state.settings;
+                let wanted = u64::from(settings.maxclients) + u64::from(settings.maxclients_reserved) + 32;
                 if sys::raise_open_files(wanted) < wanted {
                     return Err(
                         "The operating system is not able to handle the specified number of clients, try \

@@ -55,6 +55,8 @@ pub enum Next {
     Run,
     /// Its next request runs when what this one waits for has come.
     Wait,
+    /// This one has not run, and is to be run when its wait has ended.
+    Again,
     /// It is to be closed: nothing runs any more.
     Close,
 }
@@ -164,12 +166,15 @@ impl Host {
     /// Runs one request, counts it, and grants what it asks for.
     #[inline]
     pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> Next {
-        self.engine.run(session, args, prepared);
+        if !self.engine.run(session, args, prepared) {
+            return Next::Again;
+        }
         let waiting_before = self.waiting.len();
         if self.engine.state.ask.is_some() {
             let mark = self.engine.reply().mark();
             self.grant(session);
             self.engine.silence(session, mark);
+            self.engine.tell_own();
         }
         self.account(session, args, prepared);
         if self.engine.state.transaction.is_some() {
@@ -204,6 +209,23 @@ impl Host {
                 self.grant(session);
             }
             self.account(session, queued.request.args(), prepared);
+        }
+    }
+
+    /// Ends the greediest clients as soon as all together have more memory than they may: by the next tick it could be
+    /// many times as much.
+    pub fn relieve(&mut self) {
+        let state = &self.engine.state;
+        let limit = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
+        if limit.is_some_and(|limit| limit < state.clients_bytes as u64) {
+            self.evict_clients();
+        }
+    }
+
+    fn evict_clients(&mut self) {
+        let evicted = self.engine.evict_clients();
+        if 0 < evicted {
+            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }
     }
 
@@ -319,10 +341,7 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
-        let evicted = self.engine.evict_clients();
-        if 0 < evicted {
-            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
-        }
+        self.evict_clients();
         self.synced();
         self.store.tick(&mut self.engine, now);
         self.snapshots.tick(&mut self.engine, self.store.claim(), now);

@@ -230,9 +230,11 @@ impl Server {
             self.accept();
         }
         self.serve();
+        self.host.relieve();
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
+        self.host.engine.broadcast_stale();
         self.mark_touched();
         self.host.write_log();
         if self.host.sendable() != self.sendable {

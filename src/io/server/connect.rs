@@ -91,7 +91,10 @@ impl Server {
     fn admit(&mut self, accepted: Accepted) {
         let Accepted { mut stream, addr, laddr, local } = accepted;
         let state = &mut self.host.engine.state;
-        let refusal = if state.settings.maxclients as usize <= self.clients.len() {
+        let maxclients = state.settings.maxclients as usize;
+        // Whoever sits at the machine can look after a server that others have filled.
+        let reserved = if local { state.settings.maxclients_reserved as usize } else { 0 };
+        let refusal = if maxclients + reserved <= self.clients.len() {
             state.stats.rejected_connections += 1;
             Some(TOO_MANY_CLIENTS)
         } else if state.settings.protected_mode && state.settings.requirepass.is_empty() && !local {
@@ -120,6 +123,9 @@ impl Server {
             ..Session::default()
         };
         let session = self.host.engine.open_session(session);
+        if maxclients <= self.clients.len() {
+            self.host.engine.state.take_reserved(session);
+        }
         let id = self.host.engine.state.sessions[session].id;
         let token = self.clients.insert(Client::new(stream, session, id));
         self.host.engine.state.sessions[session].socket = token;

@@ -3,12 +3,36 @@
 use super::{Server, Ticket};
 use crate::io::client::Sent;
 use crate::io::listen::Stream;
+use crate::state::State;
 use crate::state::session::Closing;
 
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
 /// Bytes of a buffer that is kept; a bigger one was for a rare reply.
 const SPARE_BUFFER_SIZE_MAX: usize = 64 << 10;
+/// Bytes of replies that may wait for a client which has not said the password, as in Redis.
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 << 10;
+/// One client alone is slowed down from this part of `maxmemory-clients` on.
+const CLIENT_SHARE: u64 = 4;
+
+/// How many bytes of replies a client may leave unread before nothing further is read from it and run: somewhat less
+/// than what ends the connection, so that who reads slowly is slowed down and not cut off. Without a limit there is
+/// none: a client may send all its requests before it reads the first reply, and would wait for ever.
+pub(super) fn output_max(state: &State, session: usize) -> usize {
+    let session = &state.sessions[session];
+    if !session.authenticated {
+        return UNAUTHENTICATED_OUTPUT_MAX as usize / 2;
+    }
+    let limits = &state.settings.client_output_buffer_limit;
+    let limit = if session.subscriptions.is_some() { limits.pubsub } else { limits.normal };
+    let own = match (limit.hard, limit.soft) {
+        (0, 0) => u64::MAX,
+        (0, soft) => soft,
+        (hard, _) => hard / 4 * 3,
+    };
+    let of_all = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
+    own.min(of_all.map_or(u64::MAX, |all| all / CLIENT_SHARE)).max(1) as usize
+}
 
 impl Server {
     /// Sends to each client that has output which may go.
@@ -60,7 +84,7 @@ impl Server {
             state.stats.writes_processed += 1;
         }
         match sent {
-            Sent::Broken => self.close(token),
+            Sent::Broken => return self.close(token),
             Sent::Blocked => self.check_output_limit(token),
             Sent::Quota => {
                 self.mark_sending(token);
@@ -68,6 +92,22 @@ impl Server {
             }
             Sent::All if session.output.is_empty() => self.after_sending(token),
             Sent::All => self.hold(token),
+        }
+        if 0 < count && self.client(ticket).is_some_and(|client| client.stalled) {
+            self.end_stall(token);
+        }
+    }
+
+    /// Goes on with a client that had too many replies to read, once it has read most of them.
+    fn end_stall(&mut self, token: usize) {
+        let client = &mut self.clients[token];
+        let state = &self.host.engine.state;
+        let pending = state.sessions[client.session].output.len();
+        if client.stalled && pending <= output_max(state, client.session) / 2 {
+            client.stalled = false;
+            if client.has_more() && !client.blocked {
+                self.mark_ready(token);
+            }
         }
     }
 
@@ -105,7 +145,8 @@ impl Server {
         let limits = state.settings.client_output_buffer_limit;
         let limit = if session.subscriptions.is_some() { limits.pubsub } else { limits.normal };
         let pending = session.output.len() as u64;
-        let over_hard = 0 < limit.hard && limit.hard <= pending;
+        let over_hard = 0 < limit.hard && limit.hard <= pending
+            || !session.authenticated && UNAUTHENTICATED_OUTPUT_MAX < pending;
         let over_soft = 0 < limit.soft && limit.soft <= pending;
         let now = state.process.mono_ms;
         if over_soft {

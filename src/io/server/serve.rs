@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::io::client::{Client, Received};
 use crate::io::host::{Host, Next};
+use crate::io::server::send::output_max;
 use crate::io::server::{Server, Ticket};
 use crate::resp::reply::Output;
 use crate::resp::request::{Batch, Input, Limits};
@@ -30,6 +31,8 @@ use crate::state::session::Closing;
 const BATCH_REQUESTS_MAX: usize = 64;
 /// Requests that one client may run in one turn.
 const TURN_REQUESTS_MAX: usize = 1024;
+/// Bytes that a client may send ahead which has not said the password, as in Redis.
+const UNAUTHENTICATED_QUERY_MAX: usize = 1 << 20;
 /// Size of the buffers that clients are read into.
 const INPUT_SIZE: usize = 64 << 10;
 /// Clients in flight: one for each stage.
@@ -90,7 +93,7 @@ impl Server {
         let client = self.clients.get_mut(ticket.token).filter(|client| client.id == ticket.id);
         let Some(client) = client else { return };
         client.queued = false;
-        if client.blocked {
+        if client.blocked || client.stalled {
             return;
         }
         let session = client.session;
@@ -100,7 +103,7 @@ impl Server {
         }
         lane.ticket = Some(ticket);
         client.parser.begin(&mut lane.input);
-        if client.readable {
+        if client.may_read() {
             match client.receive(&mut lane.input) {
                 Received::Bytes(count) => {
                     let stats = &mut engine.state.stats;
@@ -156,10 +159,11 @@ impl Server {
         client.parser.finish(&mut lane.input);
         let mut broken = lane.broken;
         let engine = &mut self.host.engine;
-        engine.state.sessions[session].query_buffer = client.parser.buffered();
-        engine.state.sessions[session].args_memory = client.parser.args_pending();
+        let (buffered, other) = client.pending_memory();
+        let known = &mut engine.state.sessions[session];
+        (known.query_buffer, known.args_memory) = (buffered, other);
         engine.leave(session);
-        if engine.state.settings.client_query_buffer_limit < client.parser.buffered() as u64 {
+        if query_buffer_max(engine, session) < buffered + engine.state.sessions[session].queued_memory() {
             let id = engine.state.sessions[session].id;
             log::warn!("Closing client that reached max query buffer length: id={id}");
             engine.state.stats.query_buffer_limit_disconnections += 1;
@@ -183,7 +187,8 @@ impl Server {
             self.close(token);
             return;
         }
-        if more && !self.clients[token].blocked && !closing {
+        let client = &self.clients[token];
+        if more && !client.blocked && !client.stalled && !closing {
             self.mark_ready(token);
         }
     }
@@ -211,12 +216,18 @@ impl Lane {
     /// Runs a client's requests until there are no more or its quota is used up.
     fn run(&mut self, host: &mut Host, client: &mut Client) {
         let token = client.session;
+        let output_max = output_max(&host.engine.state, token);
+        let bounded = output_max < usize::MAX;
         while let Some(request) = client.waiting.pop_front() {
             let args = request.args();
             let first = host.engine.prepare(token, args);
             let next = host.run(token, args, first);
-            client.blocked = next == Next::Wait;
-            if next != Next::Run {
+            client.blocked = matches!(next, Next::Wait | Next::Again);
+            if next == Next::Again {
+                client.waiting.push_front(request);
+            }
+            client.stalled = output_max <= host.engine.reply().out.len();
+            if next != Next::Run || client.stalled {
                 return;
             }
         }
@@ -229,11 +240,20 @@ impl Lane {
             let parsed = self.batch.parsed(&self.input);
             for (index, args) in parsed.iter().enumerate() {
                 match host.run(token, args, self.prepared[index]) {
+                    Next::Run if bounded && output_max <= host.engine.reply().out.len() => {
+                        client.stalled = true;
+                        client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
+                        if let Some(error) = parsed.error().filter(|_| client.waiting.is_empty()) {
+                            host.engine.protocol_error(token, error);
+                        }
+                        return;
+                    }
                     Next::Run => {}
                     Next::Close => return,
-                    Next::Wait => {
+                    next @ (Next::Wait | Next::Again) => {
                         client.blocked = true;
-                        client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
+                        let done = index + usize::from(next == Next::Wait);
+                        client.waiting.extend(parsed.iter().skip(done).map(Into::into));
                         return;
                     }
                 }
@@ -248,6 +268,12 @@ impl Lane {
             }
         }
     }
+}
+
+/// The most bytes that a client may send ahead; who has not said the password may send little.
+fn query_buffer_max(engine: &Engine, session: usize) -> usize {
+    let max = engine.state.settings.client_query_buffer_limit as usize;
+    if engine.state.sessions[session].authenticated { max } else { max.min(UNAUTHENTICATED_QUERY_MAX) }
 }
 
 fn limits(engine: &Engine, token: usize) -> Limits {
