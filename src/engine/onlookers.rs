@@ -51,8 +51,7 @@ impl Engine {
             return Some(Hold::Refused(Error::of("ERR Replica can't interact with the keyspace")));
         }
         if session.reserved && !self.has_become_regular(token) && !is_administrative(command) {
-            self.state.sessions[token].closing = Closing::AfterReply;
-            return Some(Hold::Refused(TOO_MANY_CLIENTS));
+            return Some(Hold::Refused(self.turn_away(token)));
         }
         if self.is_paused_for(token, command) {
             self.state.postpone(token);
@@ -60,6 +59,23 @@ impl Engine {
         }
         self.keep_expired(command);
         None
+    }
+
+    /// A client has a place that was kept free for others: it is to close.
+    fn turn_away(&mut self, token: usize) -> Error {
+        self.state.sessions[token].closing = Closing::AfterReply;
+        self.state.stats.rejected_connections += 1;
+        TOO_MANY_CLIENTS
+    }
+
+    /// In: a client has such a place and has not used it for long.
+    pub fn turn_idle_away(&mut self, token: usize) {
+        if !self.has_become_regular(token) {
+            let error = self.turn_away(token);
+            self.enter(token);
+            self.reply_error(error.as_str());
+            self.leave(token);
+        }
     }
 
     /// A place that was kept free is an ordinary one as soon as there are few clients again.

@@ -47,6 +47,8 @@ pub struct Client {
     pub blocked: bool,
     /// It has so many replies to read that nothing further is read or run before it has.
     pub stalled: bool,
+    /// Monotonic milliseconds when it began to be so, or last took a byte.
+    pub stalled_since_ms: u64,
 }
 
 /// What a read brought.
@@ -93,6 +95,7 @@ impl Client {
             held: false,
             blocked: false,
             stalled: false,
+            stalled_since_ms: 0,
         }
     }
 

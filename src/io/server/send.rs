@@ -12,6 +12,10 @@ const SPARE_BUFFERS_MAX: usize = 64;
 const SPARE_BUFFER_SIZE_MAX: usize = 64 << 10;
 /// Bytes of replies that may wait for a client which has not said the password, as in Redis.
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 << 10;
+/// Seconds after which a client is closed that is slowed down and takes nothing at all, if the soft limit names none.
+const STALL_SECS_MAX: u64 = 10;
+/// Seconds after which a client loses a place that is kept for administrators, if it says nothing.
+const RESERVED_IDLE_SECS_MAX: u64 = 10;
 /// One client alone is slowed down from this part of `maxmemory-clients` on.
 const CLIENT_SHARE: u64 = 4;
 
@@ -102,6 +106,7 @@ impl Server {
     fn end_stall(&mut self, token: usize) {
         let client = &mut self.clients[token];
         let state = &self.host.engine.state;
+        client.stalled_since_ms = state.process.mono_ms;
         let pending = state.sessions[client.session].output.len();
         if client.stalled && pending <= output_max(state, client.session) / 2 {
             client.stalled = false;
@@ -158,10 +163,14 @@ impl Server {
             .over_soft_limit_since_ms
             .is_some_and(|since| limit.soft_seconds * 1000 < now.saturating_sub(since));
         if over_hard || too_long {
-            log::warn!("Client id={} closed for overcoming of output buffer limits.", session.id);
-            state.stats.output_buffer_limit_disconnections += 1;
-            self.close(token);
+            self.close_over_limit(token);
         }
+    }
+
+    fn close_over_limit(&mut self, token: usize) {
+        log::warn!("Client id={} closed for overcoming of output buffer limits.", self.clients[token].id);
+        self.host.engine.state.stats.output_buffer_limit_disconnections += 1;
+        self.close(token);
     }
 
     /// Closes the clients that a command has marked.
@@ -202,11 +211,19 @@ impl Server {
     pub(super) fn close_idle(&mut self, now: u64) {
         let timeout_ms = u64::from(self.host.engine.state.settings.timeout) * 1000;
         let state = &self.host.engine.state;
-        let (mut idle, mut slow) = (Vec::new(), Vec::new());
+        let soft_secs = state.settings.client_output_buffer_limit.normal.soft_seconds;
+        let stall_ms_max = 1000 * if soft_secs == 0 { STALL_SECS_MAX } else { soft_secs };
+        let (mut idle, mut slow, mut stuck, mut unused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (token, client) in &self.clients {
             let session = &state.sessions[client.session];
             if 0 < timeout_ms && !client.blocked && timeout_ms < now.saturating_sub(session.active_ms) {
                 idle.push(token);
+            } else if client.stalled && stall_ms_max < now.saturating_sub(client.stalled_since_ms) {
+                stuck.push(token);
+            } else if session.reserved
+                && RESERVED_IDLE_SECS_MAX * 1000 < now.saturating_sub(session.active_ms)
+            {
+                unused.push(token);
             } else if session.over_soft_limit_since_ms.is_some() {
                 slow.push(token);
             }
@@ -217,6 +234,13 @@ impl Server {
         }
         for token in slow {
             self.check_output_limit(token);
+        }
+        for token in stuck {
+            self.close_over_limit(token);
+        }
+        for token in unused {
+            self.host.engine.turn_idle_away(self.clients[token].session);
+            self.mark_sending(token);
         }
     }
 }

@@ -157,6 +157,9 @@ impl Server {
         // No reference to a big argument is kept: its value may be changed in place.
         lane.batch.clear();
         client.parser.finish(&mut lane.input);
+        if client.stalled {
+            client.stalled_since_ms = self.host.engine.state.process.mono_ms;
+        }
         let mut broken = lane.broken;
         let engine = &mut self.host.engine;
         let (buffered, other) = client.pending_memory();
