@@ -334,13 +334,14 @@ impl Host {
 
     /// Replies to the clients whose wait is over and returns their sessions.
     pub fn unblocked(&mut self) -> Vec<usize> {
-        let now = self.clock.mono_ms();
+        // A wait began somewhere within its millisecond: it is over when that one is over, too, and never early.
+        let now = self.clock.mono_micros().saturating_sub(999) / 1000;
         self.engine.end_waits(now);
         let mut ended = std::mem::take(&mut self.engine.state.waiting.ended);
         if self.waiting.is_empty() {
             return ended;
         }
-        let (now, synced) = (self.clock.mono_ms(), self.engine.state.gate.synced());
+        let synced = self.engine.state.gate.synced();
         let sessions = &self.engine.state.sessions;
         self.waiting
             .retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));

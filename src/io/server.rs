@@ -262,8 +262,10 @@ impl Server {
         let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
-        let until_tick = next.saturating_sub(self.host.clock.mono_ms());
-        let timeout = if idle { Duration::from_millis(until_tick) } else { Duration::ZERO };
+        // Until the millisecond is over: no wait ends early.
+        let until_next =
+            (next.saturating_mul(1000).saturating_add(999)).saturating_sub(self.host.clock.mono_micros());
+        let timeout = if idle { Duration::from_micros(until_next) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
