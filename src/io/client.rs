@@ -8,8 +8,6 @@ use crate::io::sys;
 use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
-/// Bytes that one client is sent in one turn before others have theirs.
-const SEND_QUOTA: usize = 1 << 20;
 /// Reads for the sake of a clean close; whoever sends more than these take is reset.
 const DRAINS_MAX: usize = 64;
 /// Pieces of one writev(2).
@@ -99,9 +97,9 @@ impl Client {
         }
     }
 
-    /// Reads once. A short read means drained: the next bytes bring their own event. Only the end brings none if it
+    /// Reads once, so many bytes at most. A short read means drained: the next bytes bring their own event. Only the end brings none if it
     /// came together with the last bytes.
-    pub fn receive(&mut self, input: &mut Input) -> Received {
+    pub fn receive(&mut self, input: &mut Input, bytes_max: usize) -> Received {
         let mut room = 0;
         let read = loop {
             let read = if self.parser.is_direct() {
@@ -112,7 +110,8 @@ impl Client {
                 })
             } else {
                 let space = self.parser.space(input);
-                room = space.len();
+                room = space.len().min(bytes_max);
+                let space = &mut space[..room];
                 let read = match &mut self.stream {
                     Stream::Tcp(stream) => stream.read(space),
                     Stream::Unix(stream) => stream.read(space),
@@ -174,9 +173,8 @@ impl Client {
         }
     }
 
-    /// Sends what may go: up to `synced` of the log, up to the quota.
-    pub fn send(&mut self, session: &mut Session, synced: u64) -> Sent {
-        let mut quota = SEND_QUOTA;
+    /// Sends what may go: up to `synced` of the log, up to the quota of bytes.
+    pub fn send(&mut self, session: &mut Session, synced: u64, mut quota: usize) -> Sent {
         loop {
             let may = session.sendable(synced);
             if may == 0 {

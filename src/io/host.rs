@@ -192,6 +192,11 @@ impl Host {
         }
     }
 
+    /// Nanoseconds from a moment to when a client was last begun with or a request last ended.
+    pub fn nanos_since(&self, ticks: u64) -> u64 {
+        self.clock.nanos_between(ticks, self.last_ticks.max(ticks))
+    }
+
     /// Counts the request that has just run, and how long it took.
     #[inline]
     fn account(&mut self, session: usize, args: Args<'_>, prepared: Prepared) {

@@ -69,6 +69,8 @@ pub struct Server {
     lanes: [Lane; LANES],
     /// Clients that may have bytes or requests.
     ready: VecDeque<Ticket>,
+    /// Those of them that had more than one part of a turn was enough for.
+    greedy: VecDeque<Ticket>,
     /// Clients that have output which may go.
     sending: Vec<Ticket>,
     /// Clients whose output waits for the log.
@@ -111,6 +113,7 @@ impl Server {
             clients: Slab::new(),
             lanes: Default::default(),
             ready: VecDeque::new(),
+            greedy: VecDeque::new(),
             sending: Vec::new(),
             held: Vec::new(),
             sendable: Sendable::default(),
@@ -259,7 +262,8 @@ impl Server {
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
         let work = self.behind || self.acceptable || loading;
-        let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
+        let served = self.ready.is_empty() && self.greedy.is_empty();
+        let idle = served && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
         // Until the millisecond is over: no wait ends early.
@@ -318,6 +322,15 @@ impl Server {
         if !client.queued {
             client.queued = true;
             self.ready.push_back(Ticket { token, id: client.id });
+        }
+    }
+
+    /// As [`Server::mark_ready`], for a client that has had its part of a turn: those come first that need little.
+    fn mark_greedy(&mut self, token: usize) {
+        let client = &mut self.clients[token];
+        if !client.queued {
+            client.queued = true;
+            self.greedy.push_back(Ticket { token, id: client.id });
         }
     }
 

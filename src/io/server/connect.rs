@@ -10,7 +10,7 @@ use crate::io::listen::{self, Accepted, Listener, Stream};
 use crate::state::session::Session;
 
 /// Connections accepted in one turn from one listener.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = 64;
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no \

@@ -6,6 +6,12 @@ use crate::io::listen::Stream;
 use crate::state::State;
 use crate::state::session::Closing;
 
+/// Bytes that all clients are sent in one turn; those with little to be sent may exceed it.
+const ALL_SENT_MAX: usize = 4 << 20;
+/// Bytes that one client is sent in one turn while few have something to be sent.
+const SENT_MAX: usize = 1 << 20;
+/// The same, however many have. Less than this is sent in any turn.
+const SENT_MIN: usize = 64 << 10;
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
 /// Bytes of a buffer that is kept; a bigger one was for a rare reply.
@@ -42,8 +48,14 @@ impl Server {
     /// Sends to each client that has output which may go.
     pub(super) fn send_all(&mut self) {
         let mut sending = std::mem::take(&mut self.sending);
+        let mut budget = ALL_SENT_MAX;
+        let quota = (ALL_SENT_MAX / sending.len().max(1)).clamp(SENT_MIN, SENT_MAX);
         for ticket in sending.drain(..) {
-            self.send(ticket);
+            if budget == 0 && self.may_wait(ticket) {
+                self.sending.push(ticket);
+            } else {
+                budget = budget.saturating_sub(self.send(ticket, quota));
+            }
         }
         // What was added meanwhile is for the next turn; the memory is used again.
         sending.append(&mut self.sending);
@@ -61,10 +73,17 @@ impl Server {
         }
     }
 
-    fn send(&mut self, ticket: Ticket) {
+    /// Whether a client has so much to be sent that it can wait for the next turn.
+    fn may_wait(&mut self, ticket: Ticket) -> bool {
+        let Some(session) = self.client(ticket).map(|client| client.session) else { return false };
+        SENT_MIN < self.host.engine.state.sessions[session].output.len()
+    }
+
+    /// Sends to a client, so many bytes at most. Returns how many went.
+    fn send(&mut self, ticket: Ticket, quota: usize) -> usize {
         let token = ticket.token;
         let Some(client) = self.clients.get_mut(token).filter(|client| client.id == ticket.id) else {
-            return;
+            return 0;
         };
         client.sending = false;
         let sendable = self.host.sendable();
@@ -73,14 +92,14 @@ impl Server {
         if sendable.written < session.last_write_batch {
             // The disk did not take what this client wrote: it hears nothing before it does.
             self.hold(token);
-            return;
+            return 0;
         }
         if !client.writable {
             self.check_output_limit(token);
-            return;
+            return 0;
         }
         let before = session.output_bytes;
-        let sent = client.send(session, sendable.synced);
+        let sent = client.send(session, sendable.synced, quota);
         let count = session.output_bytes - before;
         if 0 < count {
             session.active_ms = state.process.mono_ms;
@@ -88,7 +107,7 @@ impl Server {
             state.stats.writes_processed += 1;
         }
         match sent {
-            Sent::Broken => return self.close(token),
+            Sent::Broken => self.close(token),
             Sent::Blocked => self.check_output_limit(token),
             Sent::Quota => {
                 self.mark_sending(token);
@@ -100,6 +119,7 @@ impl Server {
         if 0 < count && self.client(ticket).is_some_and(|client| client.stalled) {
             self.end_stall(token);
         }
+        count as usize
     }
 
     /// Goes on with a client that had too many replies to read, once it has read most of them.
