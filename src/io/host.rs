@@ -7,6 +7,7 @@ use mio::Waker;
 use crate::base::memory;
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
+use crate::engine::evict::CLIENTS_TOGETHER;
 use crate::io::aof::store::{Sendable, Store};
 use crate::io::clock::Clock;
 use crate::io::listen::Listener;
@@ -81,6 +82,8 @@ pub struct Host {
     /// Signals to stop that have come.
     stops: u32,
     last_ticks: u64,
+    /// Further clients are to be closed for the memory of all.
+    evicting: bool,
     turn_started_micros: u64,
     ticks: u64,
     last_tick_ms: u64,
@@ -126,6 +129,7 @@ impl Host {
             exit: None,
             stops: 0,
             last_ticks: 0,
+            evicting: false,
             turn_started_micros: 0,
             ticks: 0,
             last_tick_ms: 0,
@@ -222,13 +226,14 @@ impl Host {
     pub fn relieve(&mut self) {
         let state = &self.engine.state;
         let limit = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
-        if limit.is_some_and(|limit| limit < state.clients_bytes as u64) {
+        if self.evicting || limit.is_some_and(|limit| limit < state.clients_bytes as u64) {
             self.evict_clients();
         }
     }
 
     fn evict_clients(&mut self) {
         let evicted = self.engine.evict_clients();
+        self.evicting = evicted == CLIENTS_TOGETHER;
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }
