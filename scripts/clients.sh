@@ -36,7 +36,10 @@ start() {
 }
 
 cat >"$work/smoke.py" <<'PYTHON'
+import queue
 import sys
+import threading
+import time
 import redis
 
 for protocol in (2, 3):
@@ -61,6 +64,91 @@ for protocol in (2, 3):
         raise SystemExit("no WRONGTYPE")
     except redis.ResponseError as e:
         assert "WRONGTYPE" in str(e), e
+
+    # Messages: by hand, by handler, and in a thread.
+    port, heard = int(sys.argv[1]), queue.Queue()
+    pubsub = r.pubsub()
+    pubsub.subscribe("news", **{"handled": heard.put})
+    pubsub.psubscribe("n?ws")
+    kinds = [pubsub.get_message(timeout=5)["type"] for _ in range(3)]
+    assert sorted(kinds) == ["psubscribe", "subscribe", "subscribe"], kinds
+    assert r.publish("news", "hello") == 2 and r.publish("handled", "x") == 1
+    texts = [pubsub.get_message(timeout=5) for _ in range(3)]
+    assert {(m["type"], m["data"]) for m in texts if m} == {("message", "hello"), ("pmessage", "hello")}, texts
+    assert heard.get(timeout=5)["data"] == "x"
+    thread = pubsub.run_in_thread(sleep_time=0.01)
+    assert r.publish("handled", "y") == 1 and heard.get(timeout=5)["data"] == "y"
+    thread.stop()
+    thread.join()
+    pubsub.close()
+
+    # Transactions that depend on keys.
+    r.set("balance", 10)
+
+    def spend(pipe):
+        balance = int(pipe.get("balance"))
+        if balance == 10:
+            r.set("balance", 7)  # Somebody is faster once: it is run again.
+        pipe.multi()
+        pipe.set("balance", balance - 1)
+
+    assert r.transaction(spend, "balance") == [True] and r.get("balance") == "6"
+    with r.pipeline() as p:
+        p.watch("balance")
+        r.incr("balance")
+        p.multi()
+        p.set("balance", 0)
+        try:
+            p.execute()
+            raise SystemExit("no WatchError")
+        except redis.WatchError:
+            pass
+
+    # A lock is taken, refused to others, and runs out. To give it back early takes a script.
+    lock = r.lock("lock", timeout=0.2, blocking=False)
+    assert lock.acquire() and lock.owned() and not r.lock("lock", blocking=False).acquire()
+    assert r.lock("lock", timeout=5, blocking_timeout=5, sleep=0.02).acquire()
+
+    # Waiting.
+    def soon(*command):
+        timer = threading.Timer(0.05, lambda: redis.Redis(port=port).execute_command(*command))
+        timer.start()
+
+    soon("RPUSH", "jobs", "one")
+    assert tuple(r.blpop(["none", "jobs"], timeout=5)) == ("jobs", "one")
+    soon("ZADD", "z", "1", "m")
+    assert list(r.bzpopmin("z", timeout=5)) == ["z", "m", 1.0]
+    soon("RPUSH", "from", "x")
+    assert r.blmove("from", "to", timeout=5) == "x"
+    soon("XADD", "stream", "1-1", "f", "v")
+    got = r.xread({"stream": "$"}, block=5000)
+    assert "1-1" in str(got) and "'f': 'v'" in str(got), got
+    assert r.blpop("none", timeout=0.02) is None
+
+    # A monitor sees what others do.
+    with r.monitor() as monitor:
+        r.set("seen", "a b")
+        command = monitor.next_command()
+        while "seen" not in command["command"]:
+            command = monitor.next_command()
+        assert command["command"] == "SET seen a b" and command["db"] == 0, command
+
+    # Keys that the client keeps are told of when they change.
+    if protocol == 3 and hasattr(redis, "cache"):
+        from redis.cache import CacheConfig, CacheKey
+
+        caching = redis.Redis(port=port, protocol=3, decode_responses=True, cache_config=CacheConfig(max_size=100))
+        r.set("kept", "1")
+        assert caching.get("kept") == "1" and caching.get_cache().size == 1
+        assert caching.get("kept") == "1"
+        r.set("kept", "2")
+        deadline = time.time() + 5
+        while caching.get("kept") != "2":
+            assert time.time() < deadline, "the client was not told"
+        r.flushall()
+        while caching.get("kept") is not None:
+            assert time.time() < deadline, "the client was not told of the flush"
+        caching.close()
     r.close()
 PYTHON
 
@@ -90,7 +178,42 @@ const Redis = require("ioredis");
     assert.deepEqual(await r.config("GET", "maxclients"), ["maxclients", "10000"]);
     assert.match(await r.client("LIST"), /name=smoke/);
     await assert.rejects(r.lpush("k", "x"), /WRONGTYPE/);
-    await r.quit();
+
+    const once = (emitter, event) => new Promise((done) => emitter.once(event, (...args) => done(args)));
+    const other = r.duplicate();
+    assert.equal(await other.subscribe("news"), 1);
+    assert.equal(await other.psubscribe("n?ws"), 2);
+    const message = once(other, "message"), pmessage = once(other, "pmessage");
+    assert.equal(await r.publish("news", "hello"), 2);
+    assert.deepEqual(await message, ["news", "hello"]);
+    assert.deepEqual(await pmessage, ["n?ws", "news", "hello"]);
+    await other.unsubscribe("news");
+    await other.punsubscribe("n?ws");
+    assert.equal(await other.get("k"), "v");
+
+    assert.deepEqual(await r.multi().set("t", 1).incr("t").lpush("t", "x").exec().then((all) => all.map(([error, reply]) => error ? error.message.split(" ")[0] : reply)), ["OK", 2, "WRONGTYPE"]);
+    await other.watch("t");
+    await r.set("t", 5);
+    assert.equal(await other.multi().set("t", 9).exec(), null);
+    assert.equal(await r.get("t"), "5");
+
+    const waited = other.blpop("none", "jobs", 5);
+    await r.rpush("jobs", "one");
+    assert.deepEqual(await waited, ["jobs", "one"]);
+    const read = other.xread("BLOCK", 5000, "STREAMS", "stream", "$");
+    while (!/ cmd=xread /.test(await r.client("LIST"))) ;
+    await r.xadd("stream", "1-1", "f", "v");
+    assert.deepEqual(await read, [["stream", [["1-1", ["f", "v"]]]]]);
+    assert.equal(await other.blpop("none", 0.02), null);
+
+    const together = new Redis({ port: +process.argv[2], enableAutoPipelining: true });
+    assert.deepEqual(await Promise.all([together.set("auto", 1), together.incr("auto"), together.get("auto")]), ["OK", 2, "2"]);
+    const monitor = await r.monitor();
+    const seen = new Promise((done) => monitor.on("monitor", (time, args) => args[1] === "seen" && done(args)));
+    await together.set("seen", "a b");
+    assert.deepEqual(await seen, ["set", "seen", "a b"]);
+    monitor.disconnect();
+    await Promise.all([together.quit(), other.quit(), r.quit()]);
 })().catch((error) => { console.error(error); process.exit(1); });
 JS
 
@@ -122,6 +245,28 @@ const { createClient } = require("redis");
     assert.equal((await r.configGet("maxclients")).maxclients, "10000");
     assert.ok((await r.clientList()).some((client) => client.name === "smoke"));
     await assert.rejects(r.lPush("k", "x"), /WRONGTYPE/);
+
+    const other = r.duplicate();
+    await other.connect();
+    const message = new Promise((done) => other.subscribe("news", (...args) => done(args)));
+    while ((await r.publish("news", "hello")) === 0) ;
+    assert.deepEqual(await message, ["hello", "news"]);
+    await other.unsubscribe();
+    assert.deepEqual(await r.multi().set("t", "1").incr("t").exec(), ["OK", 2]);
+    const waited = other.blPop(["none", "jobs"], 5);
+    await r.rPush("jobs", "one");
+    assert.deepEqual({ ...(await waited) }, { key: "jobs", element: "one" });
+    if (process.argv[3] === "3") {
+        const kept = createClient({ socket: { port: +process.argv[2] }, RESP: 3, clientSideCache: { maxEntries: 100 } });
+        kept.on("error", (error) => { throw error; });
+        await kept.connect();
+        await r.set("kept", "1");
+        assert.equal(await kept.get("kept"), "1");
+        await r.set("kept", "2");
+        while ((await kept.get("kept")) !== "2") await new Promise(setImmediate);
+        await kept.close();
+    }
+    await (other.close ? other.close() : other.quit());
     await (r.close ? r.close() : r.quit());
 })().catch((error) => { console.error(error); process.exit(1); });
 JS

@@ -132,3 +132,53 @@ fn the_server_tells_about_itself() {
         Ok(())
     });
 }
+
+#[test]
+fn messages_reach_a_subscriber() {
+    let server = Server::start(&[]);
+    let mut subscriber = connect(&server, 2).expect("a connection");
+    let mut sender = connect(&server, 3).expect("a connection");
+    let mut messages = subscriber.as_pubsub();
+    messages.subscribe("news").expect("subscribed");
+    messages.psubscribe("n?ws").expect("subscribed");
+    assert_eq!(sender.publish::<_, _, i64>("news", "hello").expect("sent"), 2);
+    let got: Vec<redis::Msg> = (0..2).map(|_| messages.get_message().expect("a message")).collect();
+    let patterns: Vec<bool> = got.iter().map(redis::Msg::from_pattern).collect();
+    assert_eq!((patterns, got[0].get_channel_name()), (vec![false, true], "news"));
+    assert!(got.iter().all(|message| message.get_payload::<String>().is_ok_and(|text| text == "hello")));
+}
+
+#[test]
+fn a_transaction_is_tried_again_if_a_watched_key_has_changed() {
+    let server = Server::start(&[]);
+    for protocol in [2, 3] {
+        let mut connection = connect(&server, protocol).expect("a connection");
+        let mut other = connect(&server, protocol).expect("a connection");
+        let () = connection.set("n", 1).expect("set");
+        let mut tries = 0;
+        let (sum,): (i64,) = redis::transaction(&mut connection, &["n"], |connection, pipe| {
+            let n: i64 = connection.get("n")?;
+            tries += 1;
+            if tries == 1 {
+                let () = other.set("n", 10)?;
+            }
+            pipe.set("n", n + 1).ignore().get("n").query(connection)
+        })
+        .expect("the second try succeeds");
+        assert_eq!((tries, sum), (2, 11));
+    }
+}
+
+#[test]
+fn a_client_waits_for_work() {
+    let server = Server::start(&[]);
+    for protocol in [2, 3] {
+        let mut worker = connect(&server, protocol).expect("a connection");
+        let mut sender = connect(&server, protocol).expect("a connection");
+        let waiting =
+            std::thread::spawn(move || worker.blpop::<_, (String, String)>(&["none", "jobs"], 20.0));
+        let () = sender.rpush("jobs", "one").expect("pushed");
+        assert_eq!(waiting.join().expect("no panic").expect("an element"), ("jobs".into(), "one".into()));
+        assert_eq!(sender.blpop::<_, Option<(String, String)>>("jobs", 0.01).expect("in time"), None);
+    }
+}

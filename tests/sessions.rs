@@ -9,6 +9,8 @@
 //! ```
 
 mod common;
+#[path = "sessions/onlookers.rs"]
+mod onlookers;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -51,7 +53,8 @@ fn transcript(server: &Server, script: &str, protocol: u8) -> Vec<String> {
 fn blocked(server: &Server) -> u64 {
     // In INFO kvick counts on its tick; the client list is exact in both.
     let list = server.client().say("CLIENT LIST").text();
-    list.lines().filter(|line| line.contains(" flags=b")).count() as u64
+    let flags = |line: &str| line.split(" flags=").nth(1)?.split(' ').next().map(|flags| flags.contains('b'));
+    list.lines().filter(|line| flags(line) == Some(true)).count() as u64
 }
 
 fn same(script: &str) {

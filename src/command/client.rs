@@ -1,15 +1,18 @@
 //! `CLIENT`: the clients and this one.
 
 mod filter;
+mod tracking;
 #[cfg(test)]
 mod tests;
 
+use crate::base::number::parse_i64;
 use crate::command::client::filter::Filter;
+use crate::command::client::tracking::{caching, getredir, redirection, tracking, trackinginfo};
 use crate::command::connection::check_name;
 use crate::command::options::Options;
 use crate::command::registry::{Found, commands};
 use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run, repeated};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REPEATED_MAX, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
 use crate::state::channels::Scope;
@@ -235,25 +238,31 @@ fn reply(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-fn pause(_ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut options = Options::new(args, 2);
-    let timeout =
-        options.integer().map_err(|_| Error::of("ERR timeout is not an integer or out of range"))?;
-    if timeout < 0 {
-        return Err(Error::of("ERR timeout is negative"));
-    }
-    let mode = options.more();
-    if mode && !options.word("WRITE") && !options.word("ALL") {
+fn pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut options = Options::new(args, 3);
+    let all = !options.word("WRITE");
+    if all && options.more() && !options.word("ALL") {
         return Err(Error::of("ERR CLIENT PAUSE mode must be WRITE or ALL"));
     }
     if options.more() {
-        return Err(Error::SYNTAX);
+        return Err(Error::text(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
+            repeated(args.get(1), REPEATED_MAX)
+        )));
     }
-    Err(Error::of("ERR CLIENT PAUSE is not supported by kvick yet"))
+    let millis = parse_i64(args.get(2)).ok_or(Error::of("ERR timeout is not an integer or out of range"))?;
+    let millis = u64::try_from(millis).map_err(|_| Error::of("ERR timeout is negative"))?;
+    if (i64::MAX - ctx.state.process.now_ms) as u64 <= millis {
+        return Err(Error::of("ERR timeout is out of range"));
+    }
+    ctx.state.pause(all, ctx.state.process.mono_ms + millis);
+    ctx.reply.ok();
+    Ok(Effect::Unchanged)
 }
 
-/// Nothing is ever paused.
 fn unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    ctx.state.unpause();
+    ctx.keys.keeping = false;
     ctx.reply.ok();
     Ok(Effect::Unchanged)
 }
@@ -279,51 +288,6 @@ fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.state.waiting.told.push(token);
     }
     ctx.reply.integer(i64::from(woken));
-    Ok(Effect::Unchanged)
-}
-
-fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut options = Options::new(args, 3);
-    while options.more() {
-        if options.word_with_value("REDIRECT") {
-            let id = options.integer()?;
-            if !ctx.state.sessions.iter().any(|(_, session)| session.id as i64 == id) {
-                return Err(Error::of("ERR The client ID you want redirect to does not exist"));
-            }
-        } else if options.word_with_value("PREFIX") {
-            options.value()?;
-        } else if !["BCAST", "OPTIN", "OPTOUT", "NOLOOP"].into_iter().any(|word| options.word(word)) {
-            return Err(Error::SYNTAX);
-        }
-    }
-    if switch(args.get(2))? {
-        return Err(Error::of("ERR CLIENT TRACKING ON is not supported by kvick yet"));
-    }
-    ctx.reply.ok();
-    Ok(Effect::Unchanged)
-}
-
-/// What Redis says to a client that does not track.
-fn caching(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    Err(Error::of(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    ))
-}
-
-fn getredir(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    ctx.reply.integer(-1);
-    Ok(Effect::Unchanged)
-}
-
-fn trackinginfo(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    ctx.reply.map(3);
-    ctx.reply.bulk(b"flags");
-    ctx.reply.set(1);
-    ctx.reply.bulk(b"off");
-    ctx.reply.bulk(b"redirect");
-    ctx.reply.integer(-1);
-    ctx.reply.bulk(b"prefixes");
-    ctx.reply.array(0);
     Ok(Effect::Unchanged)
 }
 
@@ -354,7 +318,7 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
     let line = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
          qbuf={} qbuf-free=0 argv-mem={args_memory} multi-mem={} rbs={} rbp={} obl={} oll={references} \
-         omem={referenced} tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={} \
+         omem={referenced} tot-mem={} events={} cmd={command} user=default redir={} resp={} lib-name={} lib-ver={} \
          io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}\n",
         session.id,
         session.addr,
@@ -377,6 +341,7 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
         output.len() - referenced,
         session.memory() - session.output.memory() + output.memory(),
         if output.is_empty() { "r" } else { "rw" },
+        redirection(session),
         if session.resp3 { 3 } else { 2 },
         lossy(&session.lib_name),
         lossy(&session.lib_ver),

@@ -8,7 +8,7 @@ use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::command::options::Options;
 use crate::command::spec::flag::{
-    ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED, READONLY, STALE, SUBSCRIBER,
+    ADMIN, ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED, READONLY, STALE, SUBSCRIBER,
 };
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REDIS_VERSION, repeated};
 use crate::resp::request::Args;
@@ -49,6 +49,8 @@ pub static COMMANDS: &[Command] = &[
         doc: doc("1.0.0", "message", "Replies the message.") },
     Command { name: "hello", arity: -1, flags: OPEN, keys: &[], run: hello, subcommands: &[],
         doc: doc("6.0.0", HELLO_SYNTAX, "Agrees on the version of the protocol and tells who the server is.") },
+    Command { name: "monitor", arity: 1, flags: ADMIN | NOSCRIPT | LOADING | STALE, keys: &[], run: monitor, subcommands: &[],
+        doc: server_doc("1.0.0", "", "Shows the client every request that runs.") },
     Command { name: "ping", arity: -1, flags: FAST | SUBSCRIBER, keys: &[], run: ping, subcommands: &[],
         doc: doc("1.0.0", "[message]", "Replies PONG, or the message, as a sign of life.") },
     Command { name: "quit", arity: -1, flags: OPEN | NOT_QUEUED | SUBSCRIBER, keys: &[], run: quit, subcommands: &[],
@@ -105,6 +107,8 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     let open = ctx.state.settings.requirepass.is_empty();
     ctx.state.unwatch(ctx.token);
     ctx.state.unsubscribe_all(ctx.token);
+    ctx.state.untrack(ctx.token);
+    ctx.state.end_monitor(ctx.token);
     let session = ctx.session();
     session.multi = None;
     session.authenticated = open;
@@ -151,6 +155,28 @@ fn password_fits(state: &mut State, user: &[u8], password: &[u8]) -> Result<(), 
     }
     state.stats.auth_failures += 1;
     Err(WRONG_PASSWORD)
+}
+
+/// Whether an argument of a request is a password, or stands beside one, which nobody else is to see.
+pub fn is_secret(args: Args<'_>, index: usize) -> bool {
+    let is = |at: usize, word: &str| args.get(at).eq_ignore_ascii_case(word.as_bytes());
+    if index == 0 || !is(0, "auth") && !is(0, "hello") {
+        return false;
+    }
+    is(0, "auth") || (2..index).any(|at| is(at, "AUTH") && index <= at + 2)
+}
+
+/// Shows the client every request that runs, until it resets or leaves.
+fn monitor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    if ctx.state.transaction.is_some() {
+        // What is shown could not be told from the replies of the other requests.
+        return Err(Error::of("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    // Who does it again hears nothing, as there is no reply that could be told from what is shown.
+    if ctx.state.begin_monitor(ctx.token) {
+        ctx.reply.ok();
+    }
+    Ok(Effect::Unchanged)
 }
 
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

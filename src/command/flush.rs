@@ -32,6 +32,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     (0..ctx.keys.databases().len()).for_each(|database| ctx.note_whole(database, &[database]));
     let keys = (0..ctx.keys.databases().len()).map(|database| ctx.keys.flush(database)).sum();
     ctx.changed_whole(keys);
+    ctx.state.invalidate_all();
     ctx.state.persistence.flushed_all = true;
     ctx.reply.ok();
     Ok(Effect::Changed)
@@ -43,6 +44,7 @@ fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.note_whole(database, &[database]);
     let keys = ctx.keys.flush(database);
     ctx.changed_whole(keys);
+    ctx.state.invalidate_all();
     ctx.reply.ok();
     Ok(Effect::Changed)
 }

@@ -173,13 +173,17 @@ fn clients(page: &mut Page, source: &Source<'_>) {
     page.field("maxclients", state.settings.maxclients);
     page.field("client_recent_max_input_buffer", input.unwrap_or(0));
     page.field("client_recent_max_output_buffer", output.unwrap_or(0));
-    page.field("blocked_clients", state.process.blocked_clients);
-    page.zeros(&["tracking_clients"]);
+    page.field("blocked_clients", state.process.blocked_clients + state.postponed.len());
+    page.field("tracking_clients", state.tracking.clients);
     page.field("pubsub_clients", sessions().filter(|session| session.subscriptions.is_some()).count());
     page.field("watching_clients", sessions().filter(|session| !session.watched.is_empty()).count());
     page.field("total_watched_keys", state.watches.len());
     page.field("total_blocking_keys", state.waits.len());
     page.zeros(&["total_blocking_keys_on_nokey"]);
+    let left_ms = state.pause.map_or(0, |pause| pause.until_ms.saturating_sub(state.process.mono_ms));
+    page.field("paused_reason", state.pause.map_or("none", |_| "client_pause"));
+    page.field("paused_actions", state.pause.map_or("none", |pause| if pause.all { "all" } else { "write" }));
+    page.field("paused_timeout_milliseconds", left_ms);
 }
 
 fn memory(page: &mut Page, source: &Source<'_>) {
@@ -344,11 +348,11 @@ fn stats(page: &mut Page, source: &Source<'_>) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    page.field("tracking_total_keys", source.state.tracking.keys());
+    page.field("tracking_total_items", source.state.tracking.items());
+    page.field("tracking_total_prefixes", source.state.tracking.prefixes.len());
+    page.zeros(&["unexpected_error_replies"]);
     page.field("total_error_replies", stats.error_replies);
     page.zeros(&["dump_payload_sanitizations"]);
     page.field("total_reads_processed", stats.reads_processed);

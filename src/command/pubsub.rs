@@ -141,22 +141,14 @@ fn sunsubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sent = ctx.state.publish(args.get(1), args.get(2));
-    tell_own(ctx);
     ctx.reply.integer(sent as i64);
     Ok(Effect::Unchanged)
 }
 
 fn spublish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let sent = ctx.state.publish_to_shard(args.get(1), args.get(2));
-    tell_own(ctx);
     ctx.reply.integer(sent as i64);
     Ok(Effect::Unchanged)
-}
-
-/// A message that the client sends to itself stands before the reply.
-fn tell_own(ctx: &mut Ctx<'_>) {
-    let own = std::mem::take(&mut ctx.state.channels.own);
-    ctx.reply.raw(&own);
 }
 
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>, scope: Scope) -> Outcome {

@@ -85,7 +85,7 @@ fn exec(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     }
     let (mark, start) = (ctx.reply.mark(), ctx.reply.out.len());
     ctx.reply.array(multi.queue.len());
-    ctx.state.transaction = Some(Transaction { queue: multi.queue.into(), mark, start });
+    ctx.state.transaction = Some(Transaction { queue: multi.queue.into(), mark, start, shown: None });
     Ok(Effect::Unchanged)
 }
 

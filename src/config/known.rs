@@ -35,7 +35,6 @@ const SUPERVISOR: &str = "readiness is not announced to a supervisor; use a unit
 
 const TITLE: &str = "the title of the process is left as it was started";
 const COMPATIBLE: &str = "it calls itself Redis wherever tools look for that name anyway";
-const TRACKING: &str = "there is no client-side caching yet";
 const FREEING: &str = "whatever is big is freed in slices, whoever removed it";
 const SYNCING: &str = "a file that a child writes is always synced as it goes";
 const COMPRESSION: &str = "the nodes of lists are compact, but not compressed";
@@ -222,9 +221,6 @@ known! {
     }
     COMPATIBLE {
         "extended-redis-compatibility", Kind::Bool, "no";
-    }
-    TRACKING {
-        "tracking-table-max-keys", count(), "1000000";
     }
     FREEING {
         "lazyfree-lazy-eviction", Kind::Bool, "no";

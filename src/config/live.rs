@@ -198,6 +198,12 @@ live! {
     /// The most that all clients together may take before the greediest are closed.
     maxmemory_clients: Share = "maxmemory-clients", Kind::Share, "0";
 
+    /// How many clients more are let in from this machine when there are as many as may be: to look after the server,
+    /// nothing else.
+    maxclients_reserved: u32 = "maxclients-reserved", int(0, 1024), "4";
+    /// How many keys are remembered for clients that track; zero for any number.
+    tracking_table_max_keys: u64 = "tracking-table-max-keys", count(), "1000000";
+
     // Memory.
     /// The most that the data may take; zero for no limit.
     maxmemory: u64 = "maxmemory", Kind::Memory { min: 0, max: u64::MAX }, "0";

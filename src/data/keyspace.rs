@@ -135,6 +135,8 @@ pub struct Keyspace {
     access_secs: u32,
     /// How access bits are kept.
     pub access_policy: AccessPolicy,
+    /// Whether expired keys are hidden from readers only, and stay (`CLIENT PAUSE`).
+    pub keeping: bool,
     /// Whether keys that are missed, and keys that are new, are noted for those who want to hear of it.
     pub noting: bool,
     noted: Vec<Noted>,
@@ -164,6 +166,7 @@ impl Keyspace {
             touching: true,
             access_secs: 0,
             access_policy: AccessPolicy::default(),
+            keeping: false,
             noting: false,
             noted: Vec::new(),
             counters: Counters::default(),
@@ -251,9 +254,10 @@ impl Keyspace {
 
     #[inline]
     fn read_with(&mut self, key: Key<'_>, touch: bool) -> Option<&Entry> {
-        self.expire_if_due(key);
+        let hidden = self.expire_if_due(key);
         let access = if touch { Some(self.access_now()) } else { None };
-        let Some(entry) = self.databases[self.selected].table.get(key.bytes, key.hash) else {
+        let entry = self.databases[self.selected].table.get(key.bytes, key.hash);
+        let Some(entry) = entry.filter(|_| !hidden) else {
             self.counters.misses += 1;
             if self.noting {
                 self.noted.push(Noted { database: self.selected, key: key.bytes.into(), is_new: false });
@@ -269,8 +273,8 @@ impl Keyspace {
 
     /// The entry of a key, neither counted nor noted.
     pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.expire_if_due(key);
-        self.databases[self.selected].table.get(key.bytes, key.hash)
+        let hidden = self.expire_if_due(key);
+        self.databases[self.selected].table.get(key.bytes, key.hash).filter(|_| !hidden)
     }
 
     /// The entry of a key as it lies there, even if its deadline has come.
@@ -430,25 +434,26 @@ impl Keyspace {
         }
     }
 
-    /// Removes a key whose deadline has come.
+    /// Removes a key whose deadline has come. Returns whether it is there all the same.
     #[inline]
-    fn expire_if_due(&mut self, key: Key<'_>) {
+    fn expire_if_due(&mut self, key: Key<'_>) -> bool {
         let database = &self.databases[self.selected];
         if database.expiry.is_empty() {
-            return;
+            return false;
         }
         let due = database.table.get(key.bytes, key.hash).and_then(Entry::deadline);
-        if due.is_some_and(|at| at <= self.now) {
-            self.expire(key);
-        }
+        due.is_some_and(|at| at <= self.now) && self.expire(key)
     }
 
-    /// Removes a key whose deadline has come and notes its name for the log.
+    /// Removes a key whose deadline has come and notes its name for the log, unless such keys are kept.
     #[cold]
-    fn expire(&mut self, key: Key<'_>) {
-        self.delete_stored(key);
-        self.counters.expired += 1;
-        self.expired.push((self.selected, key.bytes.into()));
+    fn expire(&mut self, key: Key<'_>) -> bool {
+        if !self.keeping {
+            self.delete_stored(key);
+            self.counters.expired += 1;
+            self.expired.push((self.selected, key.bytes.into()));
+        }
+        self.keeping
     }
 
     /// The keys that have expired since the last call, as (database, key), in order.

@@ -4,12 +4,14 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
+use crate::command::connection::is_secret;
 use crate::command::registry::{Found, Row, commands};
 use crate::command::spec::flag::{
     FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
 };
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
+use crate::engine::onlookers::Hold;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
@@ -76,14 +78,27 @@ impl Engine {
     }
 
     /// Second pass: runs the request of the client that was entered. The reply, if any, is in its output, the
-    /// record in the log; a wish may stand in `state.ask`, which then owes the reply.
-    pub fn run(&mut self, token: usize, args: Args<'_>, prepared: Prepared) {
+    /// record in the log; a wish may stand in `state.ask`, which then owes the reply. False: a pause keeps it from
+    /// running, and it is to be run again when the client's wait has ended.
+    pub fn run(&mut self, token: usize, args: Args<'_>, prepared: Prepared) -> bool {
         let (start, mark) = (self.reply.out.len(), self.reply.mark());
         let mode = &mut self.state.sessions[token].reply_mode;
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let checked = self.check(token, args, prepared.found);
+        let mut checked = self.check(token, args, prepared.found);
+        if self.state.attentive
+            && let Ok(number) = checked
+        {
+            match self.hold_up(token, number) {
+                None => {}
+                Some(Hold::Refused(error)) => checked = Err(error),
+                Some(Hold::Postponed) => {
+                    self.wait_silently(token);
+                    return false;
+                }
+            }
+        }
         let queues = self.state.sessions[token].multi.is_some();
         if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
         {
@@ -95,7 +110,7 @@ impl Engine {
                 }
             }
             self.silence(token, mark);
-            return;
+            return true;
         }
         let ran = checked.is_ok();
         let outcome = checked.and_then(|number| {
@@ -118,6 +133,11 @@ impl Engine {
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
+        if self.state.attentive {
+            self.end_caching(token, prepared.number());
+        }
+        self.tell_own();
+        true
     }
 
     /// Whether a client waits for a key.
@@ -218,7 +238,7 @@ impl Engine {
         }
         if self.state.attentive {
             tell_noted(&mut self.keys, &mut self.state);
-            self.tell_own();
+            self.look_on(token, args, number);
         }
         let effect = outcome.inspect_err(|_| {
             debug_assert!(self.state.ask.is_none(), "a failed '{}' asked for something", row.full_name);
@@ -285,6 +305,15 @@ impl Engine {
         self.reply.rollback(mark);
     }
 
+    /// The request that is to be silent is run again later.
+    #[cold]
+    fn wait_silently(&mut self, token: usize) {
+        let mode = &mut self.state.sessions[token].reply_mode;
+        if *mode == ReplyMode::Skipping {
+            *mode = ReplyMode::SkipNext;
+        }
+    }
+
     /// In: how long the request that ran last took. Counts it, and notes it if it was slow.
     #[inline]
     pub fn account(&mut self, token: usize, args: Args<'_>, prepared: Prepared, nanos: u64) {
@@ -311,7 +340,9 @@ impl Engine {
         let state = &mut self.state;
         let session = &state.sessions[token];
         let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
-        state.slowlog.add(at_secs, micros, args.iter(), (&session.addr, &session.name), len_max);
+        let hide = |index: usize| if is_secret(args, index) { &b"(redacted)"[..] } else { args.get(index) };
+        let args = (0..args.len()).map(hide);
+        state.slowlog.add(at_secs, micros, args, (&session.addr, &session.name), len_max);
     }
 
     /// In: the client has sent what is no request. Replies the error; the connection closes after it.

@@ -33,6 +33,9 @@ const TENACITY_MAX: u32 = 100;
 const BYTES_PER_KEY: usize = 64;
 /// The most keys that a command evicts because of the bytes it brings: some milliseconds of work.
 const KEYS_FOR_BYTES_MAX: usize = 8192;
+/// Clients that are marked for closing at once, at most: to close one that has much to be sent takes the kernel a
+/// fraction of a millisecond.
+pub const CLIENTS_TOGETHER: usize = 16;
 /// Buckets or nodes that are freed in the time in which one key is evicted.
 const FREED_PER_KEY: usize = 4;
 
@@ -127,6 +130,10 @@ impl Engine {
 
     /// Frees and evicts until there is room, or as long as evicting so many keys takes.
     fn make_room(&mut self, keys: usize) -> Room {
+        if self.state.pause.is_some() {
+            // The data is to stand still.
+            return Room::Enough;
+        }
         let eviction = eviction(&self.state.settings);
         for _ in 0..keys {
             if !self.is_over_limit() {
@@ -170,7 +177,7 @@ impl Engine {
         clients.sort_unstable_by(|a, b| b.cmp(a));
         let mut marked = 0;
         for (memory, token) in clients {
-            if total as u64 <= limit {
+            if total as u64 <= limit || marked == CLIENTS_TOGETHER {
                 break;
             }
             let session = &mut state.sessions[token];

@@ -53,13 +53,19 @@ impl Engine {
         let transaction = self.state.transaction.as_mut()?;
         let (start, mark) = (transaction.start, transaction.mark);
         let Some(queued) = transaction.queue.pop_front() else {
-            self.state.transaction = None;
+            let shown = self.state.transaction.take().and_then(|transaction| transaction.shown);
             self.state.log.end_group();
             self.silence(token, mark);
+            if let Some(request) = shown {
+                self.show(token, request.args());
+            }
+            self.end_caching(token, None);
+            self.tell_own();
             return None;
         };
         let args = queued.request.args();
         let prepared = self.prepare(token, args);
+        self.keep_expired(commands().row(queued.number).command);
         if let Err(error) = self.call(token, args, queued.number, prepared.hash()) {
             self.state.stats.commands[queued.number].failed += 1;
             self.reply_error(error.as_str());
@@ -131,6 +137,7 @@ impl Engine {
             self.silence(token, mark);
             self.end_wait(token);
         }
+        self.tell_own();
         self.leave(token);
     }
 
@@ -141,12 +148,18 @@ impl Engine {
 
     /// Monotonic milliseconds at which the next wait ends.
     pub fn next_timeout_ms(&self) -> Option<u64> {
-        self.state.waiting.timeouts.first().map(|(until_ms, _)| *until_ms)
+        let timeout = self.state.waiting.timeouts.first().map(|(until_ms, _)| *until_ms);
+        let unpaused = self.state.pause.map(|pause| pause.until_ms);
+        timeout.into_iter().chain(unpaused).min()
     }
 
     /// In: it is so late, in monotonic milliseconds. Ends the waits whose time is over, and those that `CLIENT UNBLOCK`
     /// has ended.
     pub fn end_waits(&mut self, now_ms: u64) {
+        if self.state.pause.is_some_and(|pause| pause.until_ms <= now_ms) {
+            self.state.unpause();
+            self.keys.keeping = false;
+        }
         let mut over: Vec<usize> = std::mem::take(&mut self.state.waiting.told);
         let due = self.state.waiting.timeouts.iter().take_while(|(until_ms, _)| *until_ms <= now_ms);
         over.extend(due.map(|(_, token)| *token));
@@ -168,9 +181,11 @@ impl Engine {
         }
     }
 
-    /// Messages for the client whose request has run.
-    pub(super) fn tell_own(&mut self) {
-        if !self.state.channels.own.is_empty() {
+    /// Messages for the client whose request has run: behind its reply, and behind that of a whole transaction.
+    #[inline]
+    pub fn tell_own(&mut self) {
+        if !self.state.channels.own.is_empty() && self.state.transaction.is_none() && self.state.ask.is_none()
+        {
             let own = std::mem::take(&mut self.state.channels.own);
             self.reply.raw(&own);
         }
@@ -181,5 +196,9 @@ impl Engine {
         self.state.unblock(token);
         self.state.unwatch(token);
         self.state.unsubscribe_all(token);
+        self.state.untrack(token);
+        self.state.end_monitor(token);
+        self.state.give_up_reserved(token);
+        self.state.postponed.retain(|other| *other != token);
     }
 }

@@ -19,7 +19,7 @@ impl Engine {
     /// Tick: one step of active expiry over all databases. Cycles of 20 keys that are due run again while more
     /// than a quarter of a sample had expired. Returns whether another step would find more.
     pub fn expire_step(&mut self) -> bool {
-        if !self.state.debug.active_expire {
+        if !self.state.debug.active_expire || self.state.pause.is_some() {
             return false;
         }
         let mut more = false;

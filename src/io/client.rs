@@ -9,8 +9,6 @@ use crate::io::tls::{SEAL_MAX, Secured};
 use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
-/// Bytes that one client is sent in one turn before others have theirs.
-const SEND_QUOTA: usize = 1 << 20;
 /// Reads for the sake of a clean close; whoever sends more than these take is reset.
 const DRAINS_MAX: usize = 64;
 /// Pieces of one writev(2).
@@ -48,6 +46,10 @@ pub struct Client {
     pub blocked: bool,
     /// The handshake of TLS is not done: it is no client yet.
     pub handshaking: bool,
+    /// It has so many replies to read that nothing further is read or run before it has.
+    pub stalled: bool,
+    /// Monotonic milliseconds when it began to be so, or last took a byte.
+    pub stalled_since_ms: u64,
 }
 
 /// What a read brought.
@@ -94,12 +96,14 @@ impl Client {
             sending: false,
             held: false,
             blocked: false,
+            stalled: false,
+            stalled_since_ms: 0,
         }
     }
 
-    /// Reads once. A short read means drained: the next bytes bring their own event. Only the end brings none if it
-    /// came together with the last bytes.
-    pub fn receive(&mut self, input: &mut Input) -> Received {
+    /// Reads once, so many bytes at most. A short read means drained: the next bytes bring their own event. Only the
+    /// end brings none if it came together with the last bytes.
+    pub fn receive(&mut self, input: &mut Input, bytes_max: usize) -> Received {
         if let Stream::Tls(stream) = &mut self.stream {
             let mut take = |bytes: &[u8]| self.parser.feed(input, bytes);
             let Ok(got) = stream.receive(self.ending, &mut take) else { return Received::Broken };
@@ -121,7 +125,8 @@ impl Client {
                 })
             } else {
                 let space = self.parser.space(input);
-                room = space.len();
+                room = space.len().min(bytes_max);
+                let space = &mut space[..room];
                 let read = match &mut self.stream {
                     Stream::Tcp(stream) => stream.read(space),
                     Stream::Unix(stream) => stream.read(space),
@@ -160,6 +165,19 @@ impl Client {
         }
     }
 
+    /// Whether the next bytes may be read: what has come is to be run first, or who sends faster than we run would
+    /// fill memory.
+    pub fn may_read(&self) -> bool {
+        self.readable && !self.parser.has_backlog() && self.waiting.is_empty()
+    }
+
+    /// Bytes of memory that requests take which have not run yet: those in the parser's buffers, and all else.
+    pub fn pending_memory(&self) -> (usize, usize) {
+        let buffered = self.parser.buffered();
+        let waiting: usize = self.waiting.iter().map(|request| request.args().encoded_len()).sum();
+        (buffered, self.parser.memory().saturating_sub(buffered) + waiting)
+    }
+
     /// Whether there may be bytes to read or requests to run.
     pub fn has_more(&self) -> bool {
         self.readable || self.parser.has_backlog() || !self.waiting.is_empty()
@@ -181,14 +199,13 @@ impl Client {
         }
     }
 
-    /// Sends what may go: up to `synced` of the log, up to the quota.
-    pub fn send(&mut self, session: &mut Session, synced: u64) -> Sent {
+    /// Sends what may go: up to `synced` of the log, up to the quota of bytes.
+    pub fn send(&mut self, session: &mut Session, synced: u64, mut quota: usize) -> Sent {
         if let Stream::Tls(stream) = &mut self.stream {
-            let sent = send_sealed(stream, session, synced).unwrap_or(Sent::Broken);
+            let sent = send_sealed(stream, session, synced, quota).unwrap_or(Sent::Broken);
             self.writable &= sent != Sent::Blocked;
             return sent;
         }
-        let mut quota = SEND_QUOTA;
         loop {
             let may = session.sendable(synced);
             if may == 0 {
@@ -227,8 +244,12 @@ impl Client {
 }
 
 /// As [`Client::send`], through TLS. Output is let go when the records that hold it have left.
-fn send_sealed(stream: &mut Secured, session: &mut Session, synced: u64) -> io::Result<Sent> {
-    let mut quota = SEND_QUOTA;
+fn send_sealed(
+    stream: &mut Secured,
+    session: &mut Session,
+    synced: u64,
+    mut quota: usize,
+) -> io::Result<Sent> {
     loop {
         let Some(left) = stream.flush()? else { return Ok(Sent::Blocked) };
         session.output.advance(left);

@@ -188,8 +188,8 @@ impl Host {
                 self.update_tls()?;
                 self.reopen_listeners(before)
             }
+            "maxclients" | "maxclients-reserved" => self.raise_open_files(),
             name if tls::uses(name) => self.update_tls(),
-            "maxclients" => self.raise_open_files(),
             // The files would stay where they are, and the next start would not find them.
             "dir" if self.store.is_on() => {
                 Err("the append only file is on, and lies in this directory".to_owned())
@@ -207,7 +207,8 @@ impl Host {
     }
 
     fn raise_open_files(&self) -> Result<(), String> {
-        let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
+        let settings = &self.engine.state.settings;
+        let wanted = u64::from(settings.maxclients) + u64::from(settings.maxclients_reserved) + 32;
         if sys::raise_open_files(wanted) < wanted {
             let why = "The operating system is not able to handle the specified number of clients, try with a lower number";
             return Err(why.to_owned());
@@ -345,13 +346,14 @@ impl Host {
 
     /// Replies to the clients whose wait is over and returns their sessions.
     pub fn unblocked(&mut self) -> Vec<usize> {
-        let now = self.clock.mono_ms();
+        // A wait began somewhere within its millisecond: it is over when that one is over, too, and never early.
+        let now = self.clock.mono_micros().saturating_sub(999) / 1000;
         self.engine.end_waits(now);
         let mut ended = std::mem::take(&mut self.engine.state.waiting.ended);
         if self.waiting.is_empty() {
             return ended;
         }
-        let (now, synced) = (self.clock.mono_ms(), self.engine.state.gate.synced());
+        let synced = self.engine.state.gate.synced();
         let sessions = &self.engine.state.sessions;
         self.waiting
             .retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use crate::base::{memory, pages};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
+use crate::engine::evict::CLIENTS_TOGETHER;
 use crate::io::aof::store::{Sendable, Store};
 use crate::io::clock::Clock;
 use crate::io::listen::Listener;
@@ -61,6 +62,8 @@ pub enum Next {
     Run,
     /// Its next request runs when what this one waits for has come.
     Wait,
+    /// This one has not run, and is to be run when its wait has ended.
+    Again,
     /// It is to be closed: nothing runs any more.
     Close,
 }
@@ -90,6 +93,8 @@ pub struct Host {
     /// Signals to stop that have come.
     stops: u32,
     last_ticks: u64,
+    /// Further clients are to be closed for the memory of all.
+    evicting: bool,
     turn_started_micros: u64,
     ticks: u64,
     last_tick_ms: u64,
@@ -138,6 +143,7 @@ impl Host {
             exit: None,
             stops: 0,
             last_ticks: 0,
+            evicting: false,
             turn_started_micros: 0,
             ticks: 0,
             last_tick_ms: 0,
@@ -178,12 +184,15 @@ impl Host {
     /// Runs one request, counts it, and grants what it asks for.
     #[inline]
     pub fn run(&mut self, session: usize, args: Args<'_>, prepared: Prepared) -> Next {
-        self.engine.run(session, args, prepared);
+        if !self.engine.run(session, args, prepared) {
+            return Next::Again;
+        }
         let waiting_before = self.waiting.len();
         if self.engine.state.ask.is_some() {
             let mark = self.engine.reply().mark();
             self.grant(session);
             self.engine.silence(session, mark);
+            self.engine.tell_own();
         }
         self.account(session, args, prepared);
         if self.engine.state.transaction.is_some() {
@@ -199,6 +208,11 @@ impl Host {
         } else {
             Next::Run
         }
+    }
+
+    /// Nanoseconds from a moment to when a client was last begun with or a request last ended.
+    pub fn nanos_since(&self, ticks: u64) -> u64 {
+        self.clock.nanos_between(ticks, self.last_ticks.max(ticks))
     }
 
     /// Counts the request that has just run, and how long it took.
@@ -218,6 +232,24 @@ impl Host {
                 self.grant(session);
             }
             self.account(session, queued.request.args(), prepared);
+        }
+    }
+
+    /// Ends the greediest clients as soon as all together have more memory than they may: by the next tick it could be
+    /// many times as much.
+    pub fn relieve(&mut self) {
+        let state = &self.engine.state;
+        let limit = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
+        if self.evicting || limit.is_some_and(|limit| limit < state.clients_bytes as u64) {
+            self.evict_clients();
+        }
+    }
+
+    fn evict_clients(&mut self) {
+        let evicted = self.engine.evict_clients();
+        self.evicting = evicted == CLIENTS_TOGETHER;
+        if 0 < evicted {
+            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }
     }
 
@@ -345,10 +377,7 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
-        let evicted = self.engine.evict_clients();
-        if 0 < evicted {
-            log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
-        }
+        self.evict_clients();
         if self.ripening.in_tick() && !self.engine.has_snapshot() {
             self.ripen();
         }

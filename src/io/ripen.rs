@@ -6,8 +6,8 @@
 
 use crate::base::pages;
 
-/// Milliseconds without an event after which nobody is expected to wait.
-pub const QUIET_MS: u64 = 5;
+/// Microseconds without an event after which nobody is expected to wait.
+pub const QUIET_MICROS: u64 = 5000;
 /// A stop of so many microseconds is no worse than any other turn.
 const QUICK_MICROS: u64 = 500;
 /// Ticks between two tries of a server that is never quiet, on a machine where an exchange takes long.

@@ -38,7 +38,7 @@ use crate::io::clock::Clock;
 use crate::io::host::Host;
 use crate::io::load::{Rdb, Replay};
 use crate::io::rdb::{self, Keys};
-use crate::io::ripen::QUIET_MS;
+use crate::io::ripen::QUIET_MICROS;
 use crate::io::sys;
 use crate::state::server::Loading;
 
@@ -75,6 +75,8 @@ pub struct Server {
     shaking: VecDeque<Ticket>,
     /// Handshakes that failed since the last second, of which only some are told.
     failures_told: u32,
+    /// Those of them that had more than one part of a turn was enough for.
+    greedy: VecDeque<Ticket>,
     /// Clients that have output which may go.
     sending: Vec<Ticket>,
     /// Clients whose output waits for the log.
@@ -121,6 +123,7 @@ impl Server {
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
             failures_told: 0,
+            greedy: VecDeque::new(),
             sending: Vec::new(),
             held: Vec::new(),
             sendable: Sendable::default(),
@@ -246,9 +249,11 @@ impl Server {
         if !self.shaking.is_empty() {
             self.shake_hands();
         }
+        self.host.relieve();
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
+        self.host.engine.broadcast_stale();
         self.mark_touched();
         self.host.write_log();
         if self.host.sendable() != self.sendable {
@@ -273,23 +278,26 @@ impl Server {
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
         let work = self.behind || self.acceptable || loading || !self.shaking.is_empty();
-        let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
+        let served = self.ready.is_empty() && self.greedy.is_empty();
+        let idle = served && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
-        let until_tick = next.saturating_sub(self.host.clock.mono_ms());
+        // Until the millisecond is over: no wait ends early.
+        let until_next =
+            (next.saturating_mul(1000).saturating_add(999)).saturating_sub(self.host.clock.mono_micros());
         let ripe = idle && self.host.may_ripen();
         let most = match (ripe, self.quiet) {
             (false, _) => u64::MAX,
-            (true, false) => QUIET_MS,
+            (true, false) => QUIET_MICROS,
             (true, true) => 0,
         };
-        let timeout = if idle { Duration::from_millis(until_tick.min(most)) } else { Duration::ZERO };
+        let timeout = if idle { Duration::from_micros(until_next.min(most)) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
             log::warn!("Waiting for events failed: {error}");
         }
-        self.quiet = ripe && events.is_empty() && (self.quiet || most < until_tick);
+        self.quiet = ripe && events.is_empty() && (self.quiet || most < until_next);
         if self.quiet {
             self.host.ripen();
         }
@@ -341,6 +349,15 @@ impl Server {
             client.queued = true;
             let list = if client.handshaking { &mut self.shaking } else { &mut self.ready };
             list.push_back(Ticket { token, id: client.id });
+        }
+    }
+
+    /// As [`Server::mark_ready`], for a client that has had its part of a turn: those come first that need little.
+    fn mark_greedy(&mut self, token: usize) {
+        let client = &mut self.clients[token];
+        if !client.queued {
+            client.queued = true;
+            self.greedy.push_back(Ticket { token, id: client.id });
         }
     }
 

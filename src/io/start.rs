@@ -231,10 +231,11 @@ fn seed() -> Result<u64, String> {
 
 /// Lowers `maxclients` to what the limit of open files allows.
 fn limit_clients(settings: &mut Settings) {
-    let wanted = u64::from(settings.maxclients) + RESERVED_FILES;
+    let wanted = u64::from(settings.maxclients) + u64::from(settings.maxclients_reserved) + RESERVED_FILES;
     let allowed = sys::raise_open_files(wanted);
     if allowed < wanted {
-        settings.maxclients = u32::try_from(allowed.saturating_sub(RESERVED_FILES)).unwrap_or(1).max(1);
+        let spoken_for = u64::from(settings.maxclients_reserved) + RESERVED_FILES;
+        settings.maxclients = u32::try_from(allowed.saturating_sub(spoken_for)).unwrap_or(1).max(1);
         log::warn!(
             "You requested maxclients requiring at least {wanted} max file descriptors. The limit is {allowed}, so \
              maxclients has been reduced to {}.",

@@ -29,6 +29,16 @@ pub struct Blocked {
     pub even_without: bool,
 }
 
+/// `CLIENT PAUSE`: requests wait although nothing keeps them from running. Keys neither expire nor are evicted
+/// meanwhile, so that the data stands still even if only writes are held up.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    /// All requests wait, not only those that write.
+    pub all: bool,
+    /// Monotonic milliseconds at which it ends.
+    pub until_ms: u64,
+}
+
 /// Those who wait, beside their queues in `State::waits`.
 #[derive(Debug, Default)]
 pub struct Waiting {

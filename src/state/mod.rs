@@ -11,10 +11,12 @@ pub mod by_key;
 pub mod blocked;
 pub mod channels;
 pub mod transaction;
+pub mod tracking;
 pub mod session;
 pub mod server;
 pub mod waits;
 pub mod pubsub;
+pub mod invalidate;
 pub mod notice;
 
 pub use server::State;

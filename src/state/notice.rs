@@ -1,7 +1,8 @@
 //! What a change of a key leads to, besides the log: transactions that watched the key are off, clients that wait
 //! for it may be served, and whoever has subscribed to events hears of it.
 //!
-//! All this costs one question per change as long as nobody watches, waits or listens ([`State::attentive`]).
+//! All this costs one question per change as long as nobody watches, waits or listens ([`State::attentive`]). The same
+//! question is asked once a request, for those who see requests or hold them up.
 
 use crate::config::Events;
 use crate::state::State;
@@ -55,7 +56,9 @@ impl State {
     /// Looks anew whether anybody cares for changes: to be called whenever somebody begins or ceases to.
     pub fn set_attentive(&mut self) {
         let listens = self.settings.notify_keyspace_events != Events::default();
-        self.attentive = listens || !self.watches.is_empty() || !self.waits.is_empty();
+        let waits = !self.watches.is_empty() || !self.waits.is_empty();
+        let looks_on = 0 < self.tracking.clients || !self.monitors.is_empty();
+        self.attentive = listens || waits || looks_on || self.pause.is_some() || 0 < self.reserved;
     }
 
     /// A key has changed.
@@ -68,6 +71,7 @@ impl State {
     /// A key has changed in a way that is no event.
     #[cold]
     pub fn notice_silently(&mut self, database: usize, key: &[u8]) {
+        self.invalidate(key);
         self.break_watches(database, key);
         if self.waits.get(database, key).is_some() {
             self.set_ready(database, key);

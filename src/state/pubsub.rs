@@ -83,13 +83,21 @@ impl State {
 
     /// Writes a push of bulk strings into a client's output.
     fn push_to(&mut self, token: usize, parts: &[&[u8]]) {
+        self.write_to(token, |reply| {
+            reply.push(parts.len());
+            parts.iter().for_each(|part| reply.bulk(part));
+        });
+    }
+
+    /// Writes what a client did not ask for into its output; for the client whose request is running, behind the
+    /// reply.
+    pub fn write_to(&mut self, token: usize, write: impl FnOnce(&mut Reply)) {
         let session = &mut self.sessions[token];
         let is_running = self.channels.running == Some(token);
         let out = if is_running { Default::default() } else { std::mem::take(&mut session.output) };
         let mut reply = Reply::new(out);
         reply.set_resp3(session.resp3);
-        reply.push(parts.len());
-        parts.iter().for_each(|part| reply.bulk(part));
+        write(&mut reply);
         if is_running {
             self.channels.own.extend_from_slice(reply.out.plain());
             return;

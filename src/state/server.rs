@@ -6,7 +6,7 @@ use slab::Slab;
 
 use crate::config::Settings;
 use crate::state::ask::Ask;
-use crate::state::blocked::{Blocked, Waiting};
+use crate::state::blocked::{Blocked, Pause, Waiting};
 use crate::state::by_key::ByKey;
 use crate::state::channels::Channels;
 use crate::state::gate::Gate;
@@ -15,6 +15,7 @@ use crate::state::log::Log;
 use crate::state::session::Session;
 use crate::state::slowlog::Slowlog;
 use crate::state::stats::Stats;
+use crate::state::tracking::Tracking;
 use crate::state::transaction::Transaction;
 
 /// Who this server is; set once at the start.
@@ -221,6 +222,16 @@ pub struct State {
     pub transaction: Option<Transaction>,
     /// Who has subscribed to what.
     pub channels: Channels,
+    /// Who keeps keys that it has read.
+    pub tracking: Tracking,
+    /// Tokens of the clients that see all requests (`MONITOR`).
+    pub monitors: Vec<usize>,
+    /// Requests are held up.
+    pub pause: Option<Pause>,
+    /// Tokens of the clients whose requests are, in order.
+    pub postponed: Vec<usize>,
+    /// Clients on places that are kept free for administrators.
+    pub reserved: usize,
     /// The server is shutting down.
     pub shutting_down: bool,
     /// A command has marked sessions for closing, other ones than its own perhaps.
@@ -261,6 +272,11 @@ impl State {
             block: None,
             transaction: None,
             channels: Channels::default(),
+            tracking: Tracking::default(),
+            monitors: Vec::new(),
+            pause: None,
+            postponed: Vec::new(),
+            reserved: 0,
             shutting_down: false,
             sessions_marked: false,
         }

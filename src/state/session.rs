@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::resp::reply::Output;
 use crate::state::blocked::Blocked;
 use crate::state::channels::Subscriptions;
+use crate::state::tracking::Tracker;
 use crate::state::transaction::Multi;
 
 /// What a client's connection is about to do.
@@ -127,6 +128,14 @@ pub struct Session {
     pub blocked: Option<Box<Blocked>>,
     /// It stands in the list of those who got a message.
     pub touched: bool,
+    /// `CLIENT TRACKING`.
+    pub tracking: Option<Box<Tracker>>,
+    /// `MONITOR`.
+    pub monitor: bool,
+    /// Its next request waits for the end of a pause.
+    pub postponed: bool,
+    /// It has one of the places that `maxclients-reserved` keeps free.
+    pub reserved: bool,
 }
 
 impl Session {
@@ -182,14 +191,22 @@ impl Session {
     /// The letters of `CLIENT LIST`'s `flags` field.
     pub fn flags(&self) -> String {
         let mut flags = String::new();
+        if self.monitor {
+            flags.push('O');
+        }
         if self.subscriptions.is_some() {
             flags.push('P');
         }
         if self.multi.is_some() {
             flags.push('x');
         }
-        if self.wait != Wait::No {
+        if self.wait != Wait::No || self.postponed {
             flags.push('b');
+        }
+        if let Some(tracker) = &self.tracking {
+            flags.push('t');
+            flags.extend(tracker.broken.then_some('R'));
+            flags.extend(tracker.broadcast.then_some('B'));
         }
         if self.watch_broken {
             flags.push('d');

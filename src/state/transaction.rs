@@ -34,4 +34,6 @@ pub struct Transaction {
     pub mark: Mark,
     /// The same, as a length of the output.
     pub start: usize,
+    /// The `EXEC` itself, if it is to be shown to clients that monitor: behind the requests that it runs.
+    pub shown: Option<Request>,
 }

@@ -1,9 +1,9 @@
-//! Beginning and ending a wait for keys; see `state/blocked.rs` for what it is.
+//! Beginning and ending a wait, for keys or for the end of a pause; see `state/blocked.rs` for what it is.
 
 use std::collections::VecDeque;
 
 use crate::state::State;
-use crate::state::blocked::Blocked;
+use crate::state::blocked::{Blocked, Pause};
 use crate::state::session::Wait;
 
 impl State {
@@ -49,5 +49,65 @@ impl State {
         self.waiting.count -= 1;
         self.set_attentive();
         Some(blocked)
+    }
+
+    /// Begins a pause, or makes the one there is longer or stricter; never shorter or milder.
+    pub fn pause(&mut self, all: bool, until_ms: u64) {
+        let before = self.pause;
+        self.pause = Some(Pause {
+            all: all || before.is_some_and(|pause| pause.all),
+            until_ms: before.map_or(until_ms, |pause| pause.until_ms.max(until_ms)),
+        });
+        self.set_attentive();
+    }
+
+    /// Ends the pause: the clients whose requests wait go on, in the order in which they came.
+    pub fn unpause(&mut self) {
+        self.pause = None;
+        for token in std::mem::take(&mut self.postponed) {
+            self.sessions[token].postponed = false;
+            self.waiting.ended.push(token);
+        }
+        self.set_attentive();
+    }
+
+    /// A request of this client waits for the end of the pause.
+    pub fn postpone(&mut self, token: usize) {
+        if !std::mem::replace(&mut self.sessions[token].postponed, true) {
+            self.postponed.push(token);
+        }
+    }
+
+    /// A client takes one of the places that are kept free.
+    pub fn take_reserved(&mut self, token: usize) {
+        self.sessions[token].reserved = true;
+        self.reserved += 1;
+        self.set_attentive();
+    }
+
+    /// It needs that place no longer, if it had one.
+    pub fn give_up_reserved(&mut self, token: usize) {
+        if std::mem::take(&mut self.sessions[token].reserved) {
+            self.reserved -= 1;
+            self.set_attentive();
+        }
+    }
+
+    /// A client sees all requests from now on. Returns whether it did not before.
+    pub fn begin_monitor(&mut self, token: usize) -> bool {
+        let is_new = !std::mem::replace(&mut self.sessions[token].monitor, true);
+        if is_new {
+            self.monitors.push(token);
+            self.set_attentive();
+        }
+        is_new
+    }
+
+    /// A client sees no requests any more.
+    pub fn end_monitor(&mut self, token: usize) {
+        if std::mem::take(&mut self.sessions[token].monitor) {
+            self.monitors.retain(|other| *other != token);
+            self.set_attentive();
+        }
     }
 }

@@ -140,7 +140,7 @@ fn an_address_that_is_not_there_may_be_optional() {
 
 #[test]
 fn one_client_too_many_is_told_so_and_closed() {
-    let server = Server::start(&["--maxclients", "3"]);
+    let server = Server::start(&["--maxclients", "3", "--maxclients-reserved", "0"]);
     let mut clients: Vec<Client> = Vec::new();
     wait_until("three clients are in", || {
         // The harness' own connection of the start may still count for a moment.
@@ -155,6 +155,37 @@ fn one_client_too_many_is_told_so_and_closed() {
     assert_eq!("-ERR max number of clients reached\r\n", String::from_utf8_lossy(&fourth.read_to_end()));
     drop(clients.pop());
     wait_until("a place is free", || server.client().try_cmd(&["PING"]).is_ok_and(|r| r.error().is_none()));
+}
+
+#[test]
+fn an_administrator_of_this_machine_gets_in_when_all_places_are_taken() {
+    let server = Server::start(&["--maxclients", "2", "--maxclients-reserved", "1"]);
+    let mut first = server.client();
+    wait_until("the start's own connection is gone", || {
+        first.say("INFO clients").text().contains("connected_clients:1\r\n")
+    });
+    let second = server.client();
+    let mut admin = server.client();
+    assert_eq!("PONG", admin.say("PING").text());
+    assert_eq!(3, admin.say("CLIENT LIST").text().lines().count());
+    // There is one such place, and it is for looking after the server.
+    let mut fourth = server.client();
+    assert_eq!("-ERR max number of clients reached\r\n", String::from_utf8_lossy(&fourth.read_to_end()));
+    assert_eq!(Some("ERR max number of clients reached"), admin.say("GET k").error());
+    assert_eq!(b"", &admin.read_to_end()[..]);
+    let mut admin = server.client();
+    assert_eq!("PONG", admin.say("PING").text());
+    drop(second);
+    wait_until("it is an ordinary place", || {
+        first.say("INFO clients").text().contains("connected_clients:2\r\n")
+    });
+    assert!(admin.say("GET k").is_null());
+    assert!(first.say("INFO stats").text().contains("rejected_connections:2\r\n"));
+    // Who takes such a place and says nothing has it for some seconds.
+    let _third = server.client();
+    let mut idle = server.client();
+    idle.set_read_timeout(Duration::from_secs(30));
+    assert_eq!("-ERR max number of clients reached\r\n", String::from_utf8_lossy(&idle.read_to_end()));
 }
 
 #[test]
@@ -231,7 +262,7 @@ fn a_client_that_never_reads_is_closed_at_its_output_limit() {
     let server = Server::start(&["--client-output-buffer-limit", "normal", "1000000", "0", "0"]);
     let mut client = server.client();
     assert_eq!(Value::ok(), client.cmd(&["SET", "big", &"x".repeat(500_000)]));
-    // It may be closed while we are still asking.
+    // It may be closed while we are still asking. First nothing further is run; then, as nothing is taken, it is closed.
     let asked = client.try_send_raw("GET big\r\n".repeat(200).as_bytes());
     let mut other = server.client();
     wait_until("only the other client is left", || {

@@ -11,11 +11,20 @@ use crate::state::session::Session;
 /// The letters that `flags` in `CLIENT LIST` may hold in Redis and Valkey, of which some never occur here.
 const FLAG_LETTERS: &[u8] = b"AbBcdeEiIMNOPrRStTuUx";
 
+/// What a client is to the server.
+enum Type {
+    /// Nothing special.
+    Normal,
+    /// It has subscribed.
+    Subscriber,
+    /// Another server, of which there are none.
+    Peer,
+}
+
 /// What a test looks at, with what it must find there.
 enum Test<'a> {
     Ids(Vec<u64>),
-    /// Whether it is a type that our clients can have.
-    Normal(bool),
+    Type(Type),
     Addr(&'a [u8]),
     Laddr(&'a [u8]),
     Ip(&'a [u8]),
@@ -92,7 +101,7 @@ impl<'a> Filter<'a> {
         }
         let value = options.value()?;
         Ok(match word {
-            "TYPE" => Test::Normal(client_type(value)?),
+            "TYPE" => Test::Type(client_type(value)?),
             "ADDR" => Test::Addr(value),
             "LADDR" => Test::Laddr(value),
             "IP" => Test::Ip(value),
@@ -163,12 +172,12 @@ fn test_word(options: &mut Options<'_>) -> Result<(&'static str, bool), Error> {
     found.ok_or(Error::SYNTAX)
 }
 
-/// Whether the type is the one that all clients have which are neither replicas nor subscribers.
-fn client_type(value: &[u8]) -> Result<bool, Error> {
+fn client_type(value: &[u8]) -> Result<Type, Error> {
     let is = |word: &str| value.eq_ignore_ascii_case(word.as_bytes());
     match () {
-        () if is("normal") => Ok(true),
-        () if ["master", "primary", "slave", "replica", "pubsub"].into_iter().any(is) => Ok(false),
+        () if is("normal") => Ok(Type::Normal),
+        () if is("pubsub") => Ok(Type::Subscriber),
+        () if ["master", "primary", "slave", "replica"].into_iter().any(is) => Ok(Type::Peer),
         () => Err(quoting("Unknown client type", value)),
     }
 }
@@ -200,7 +209,9 @@ impl Test<'_> {
     fn holds(&self, session: &Session, now_ms: u64) -> bool {
         match self {
             Test::Ids(ids) => ids.contains(&session.id),
-            Test::Normal(normal) => *normal,
+            Test::Type(Type::Normal) => session.subscriptions.is_none(),
+            Test::Type(Type::Subscriber) => session.subscriptions.is_some(),
+            Test::Type(Type::Peer) => false,
             Test::Addr(addr) => session.addr.as_bytes() == *addr,
             Test::Laddr(addr) => session.laddr.as_bytes() == *addr,
             Test::Ip(ip) => ip_of(&session.addr).as_bytes() == *ip,

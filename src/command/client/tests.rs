@@ -190,28 +190,89 @@ fn replies_can_be_turned_off() {
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
-    let caching = "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
-                   enabled|";
+fn pauses_and_waits_are_checked_before_they_begin() {
     TestServer::new("").check(&[
         ("CLIENT PAUSE x", "-ERR timeout is not an integer or out of range|"),
         ("CLIENT PAUSE -1", "-ERR timeout is negative|"),
+        ("CLIENT PAUSE 9223372036854775807", "-ERR timeout is out of range|"),
         ("CLIENT PAUSE 1 foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL|"),
-        ("CLIENT PAUSE 1 WRITE", "-ERR CLIENT PAUSE is not supported by kvick yet|"),
+        ("CLIENT PAUSE 1 WRITE", "+OK|"),
         ("CLIENT UNPAUSE", "+OK|"),
         ("CLIENT UNBLOCK x", "-ERR value is not an integer or out of range|"),
         ("CLIENT UNBLOCK 1 foo", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR|"),
         ("CLIENT UNBLOCK 1 ERROR", ":0|"),
+    ]);
+}
+
+#[test]
+fn options_of_tracking_must_go_together() {
+    let caching = "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
+                   enabled|";
+    let mode = "-ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling \
+                it with a different mode.|";
+    let choice = "-ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
+                  re-enabling it with a different mode.|";
+    let overlap = |a: &str, which: &str, b: &str| {
+        format!(
+            "-ERR Prefix '{a}' overlaps with {which} prefix '{b}'. Prefixes for a single client must not overlap.|"
+        )
+    };
+    TestServer::new("").check(&[
         ("CLIENT CACHING YES", caching),
+        ("CLIENT GETREDIR", ":-1|"),
+        ("CLIENT TRACKINGINFO", "*6|$5|flags|*1|$3|off|$8|redirect|:-1|$8|prefixes|*0|"),
         ("CLIENT TRACKING foo", "-ERR syntax error|"),
         ("CLIENT TRACKING OFF", "+OK|"),
         ("CLIENT TRACKING OFF foo", "-ERR syntax error|"),
         ("CLIENT TRACKING ON REDIRECT 99", "-ERR The client ID you want redirect to does not exist|"),
+        ("CLIENT TRACKING ON REDIRECT x", "-ERR value is not an integer or out of range|"),
         (
-            "CLIENT TRACKING ON BCAST PREFIX a PREFIX b NOLOOP REDIRECT 1",
-            "-ERR CLIENT TRACKING ON is not supported by kvick yet|",
+            "CLIENT TRACKING ON REDIRECT 1 REDIRECT 1",
+            "-ERR A client can only redirect to a single other client|",
         ),
-        ("CLIENT GETREDIR", ":-1|"),
-        ("CLIENT TRACKINGINFO", "*6|$5|flags|*1|$3|off|$8|redirect|:-1|$8|prefixes|*0|"),
+        ("CLIENT TRACKING ON OPTIN OPTOUT", "-ERR You can't specify both OPTIN mode and OPTOUT mode|"),
+        ("CLIENT TRACKING ON BCAST OPTIN", "-ERR OPTIN and OPTOUT are not compatible with BCAST|"),
+        ("CLIENT TRACKING ON PREFIX a", "-ERR PREFIX option requires BCAST mode to be enabled|"),
+        ("CLIENT TRACKING ON BCAST PREFIX a PREFIX ab", &overlap("a", "another provided", "ab")),
+        ("CLIENT TRACKING ON BCAST PREFIX a PREFIX b", "+OK|"),
+        ("CLIENT TRACKING ON BCAST PREFIX bb", &overlap("bb", "an existing", "b")),
+        ("CLIENT TRACKING ON BCAST PREFIX c", "+OK|"),
+        ("CLIENT TRACKING ON", mode),
+        (
+            "CLIENT TRACKINGINFO",
+            "*6|$5|flags|*2|$2|on|$5|bcast|$8|redirect|:0|$8|prefixes|*3|$1|a|$1|b|$1|c|",
+        ),
+        ("CLIENT TRACKING ON BCAST", "+OK|"),
+        ("CLIENT TRACKING OFF", "+OK|"),
+        ("CLIENT TRACKING ON OPTIN", "+OK|"),
+        ("CLIENT TRACKING ON OPTOUT", choice),
+        (
+            "CLIENT CACHING NO",
+            "-ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.|",
+        ),
+        ("CLIENT CACHING x", "-ERR syntax error|"),
+        ("CLIENT TRACKING ON", "+OK|"),
+        (
+            "CLIENT CACHING YES",
+            "-ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.|",
+        ),
+        ("CLIENT GETREDIR", ":0|"),
     ]);
+}
+
+#[test]
+fn the_line_tells_who_tracks_and_who_monitors() {
+    let mut server = three();
+    server.run("CLIENT TRACKING ON BCAST REDIRECT 1");
+    let line = server.run("CLIENT INFO");
+    assert!(line.contains(" flags=tB ") && line.contains(" redir=1 "), "{line}");
+    server.engine.set_now(crate::base::date::UnixMs(1));
+    server.check(&[("SUBSCRIBE c", "*3|$9|subscribe|$1|c|:1|")]);
+    server.token = 0;
+    assert_eq!(ids(&server.run("CLIENT LIST TYPE pubsub")), "3");
+    assert_eq!(ids(&server.run("CLIENT LIST TYPE normal")), "1,2");
+    assert_eq!(ids(&server.run("CLIENT LIST FLAGS PtB")), "3");
+    server.run("MONITOR");
+    assert!(server.run("CLIENT INFO").contains(" flags=O "));
+    server.check(&[("CLIENT KILL TYPE pubsub", ":1|")]);
 }

@@ -18,7 +18,7 @@ const HANDSHAKE_MS_MAX: u64 = 10_000;
 const FAILURES_TOLD_MAX: u32 = 10;
 
 /// Connections accepted in one turn from one listener.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = 64;
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no \
@@ -104,7 +104,10 @@ impl Server {
         let Accepted { mut stream, addr, laddr, local, secure } = accepted;
         let state = &mut self.host.engine.state;
         let denied = state.settings.protected_mode && state.settings.requirepass.is_empty() && !local;
-        let refusal = if state.settings.maxclients as usize <= self.clients.len() {
+        let maxclients = state.settings.maxclients as usize;
+        // Whoever sits at the machine can look after a server that others have filled.
+        let reserved = if local { state.settings.maxclients_reserved as usize } else { 0 };
+        let refusal = if maxclients + reserved <= self.clients.len() {
             state.stats.rejected_connections += 1;
             Some(TOO_MANY_CLIENTS)
         } else if denied {
@@ -141,6 +144,9 @@ impl Server {
             ..Session::default()
         };
         let session = self.host.engine.open_session(session);
+        if maxclients <= self.clients.len() {
+            self.host.engine.state.take_reserved(session);
+        }
         let id = self.host.engine.state.sessions[session].id;
         let token = self.clients.insert(Client::new(stream, session, id));
         self.host.engine.state.sessions[session].socket = token;

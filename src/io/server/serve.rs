@@ -13,7 +13,13 @@
 //! requests hides these waits by itself. Where many clients send one request each, the only work to hide them
 //! behind is the next client's read, so each client in flight has a [`Lane`] of its own to keep its requests in.
 //!
-//! Clients are received and run in the order in which they stand in the list, and nobody is in it twice. What one
+//! # Who is first
+//!
+//! Clients that have just sent something are served first, all of them; then those that had more than their part was
+//! enough for, as many as fit into [`GREEDY_NANOS_MAX`]. The more clients are ready, the smaller is each one's part. So
+//! a thousand clients that send without end slow each other down, and hardly anybody else.
+//!
+//! Clients are received and run in the order in which they stand in their list, and nobody is in one twice or in both. What one
 //! client's requests do between another's stages is seen by the other's, which were only looked at before.
 
 use crate::config::Settings;
@@ -21,6 +27,7 @@ use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::io::client::{Client, Received};
 use crate::io::host::{Host, Next};
+use crate::io::server::send::output_max;
 use crate::io::server::{Server, Ticket};
 use crate::resp::reply::Output;
 use crate::resp::request::{Batch, Input, Limits};
@@ -28,8 +35,20 @@ use crate::state::session::Closing;
 
 /// Requests that are parsed ahead, so that their keys can be fetched into the cache together.
 const BATCH_REQUESTS_MAX: usize = 64;
-/// Requests that one client may run in one turn.
+/// Requests that one client may run in one turn, while few clients are ready.
 const TURN_REQUESTS_MAX: usize = 1024;
+/// Requests that all clients which are ready may run in one turn if they are many, but for [`PART_REQUESTS_MIN`].
+const ALL_REQUESTS_MAX: usize = 8 * 1024;
+/// Requests that one client may run however many others there are.
+const PART_REQUESTS_MIN: usize = 16;
+/// As [`ALL_REQUESTS_MAX`], for the bytes that are read.
+const ALL_BYTES_MAX: usize = 4 << 20;
+/// As [`PART_REQUESTS_MIN`], for the bytes that are read.
+const PART_BYTES_MIN: usize = 4 << 10;
+/// Nanoseconds of a turn for clients that had more than their part was enough for.
+const GREEDY_NANOS_MAX: u64 = 1_000_000;
+/// Bytes that a client may send ahead which has not said the password, as in Redis.
+const UNAUTHENTICATED_QUERY_MAX: usize = 1 << 20;
 /// Size of the buffers that clients are read into.
 const INPUT_SIZE: usize = 64 << 10;
 /// Clients in flight: one for each stage.
@@ -61,36 +80,70 @@ impl Default for Lane {
     }
 }
 
+/// What one client may have of a turn.
+#[derive(Clone, Copy)]
+struct Part {
+    requests: usize,
+    bytes: usize,
+}
+
+impl Part {
+    /// The part of each of so many clients.
+    fn of(clients: usize) -> Part {
+        Part {
+            requests: (ALL_REQUESTS_MAX / clients).clamp(PART_REQUESTS_MIN, TURN_REQUESTS_MAX),
+            bytes: (ALL_BYTES_MAX / clients).max(PART_BYTES_MIN),
+        }
+    }
+}
+
 impl Server {
     /// Gives every client that is ready its part of the turn.
     pub(super) fn serve(&mut self) {
-        let clients = self.ready.len();
-        if clients == 0 {
+        let (light, greedy) = (self.ready.len(), self.greedy.len());
+        if light + greedy == 0 {
             return;
         }
-        for step in 0..clients + LANES - 1 {
-            if step < clients
-                && let Some(ticket) = self.ready.pop_front()
-            {
-                self.receive(step % LANES, ticket);
+        let part = Part::of(light + greedy);
+        self.serve_list(false, light, part);
+        if 0 < greedy {
+            self.serve_list(true, greedy, part);
+        }
+    }
+
+    /// Serves the first clients of one of the lists, so many at most.
+    fn serve_list(&mut self, greedy: bool, mut clients: usize, part: Part) {
+        let start = if greedy { self.host.clock.ticks() } else { 0 };
+        let mut step = 0;
+        while step < clients + LANES - 1 {
+            if step < clients {
+                // Those who are left are first in the next turn.
+                if greedy && 0 < step && GREEDY_NANOS_MAX < self.host.nanos_since(start) {
+                    clients = step;
+                } else if let Some(ticket) =
+                    if greedy { self.greedy.pop_front() } else { self.ready.pop_front() }
+                {
+                    self.receive(step % LANES, ticket, part);
+                }
             }
             if 1 <= step && step <= clients {
                 self.fetch((step - 1) % LANES);
             }
             if 2 <= step {
-                self.run_lane((step - 2) % LANES);
+                self.run_lane((step - 2) % LANES, part);
             }
+            step += 1;
         }
     }
 
     /// First stage: one read(2); then the requests in it are found, and the buckets of their keys asked for.
-    fn receive(&mut self, lane: usize, ticket: Ticket) {
+    fn receive(&mut self, lane: usize, ticket: Ticket, part: Part) {
         let lane = &mut self.lanes[lane];
         (lane.ticket, lane.ahead, lane.broken) = (None, false, false);
         let client = self.clients.get_mut(ticket.token).filter(|client| client.id == ticket.id);
         let Some(client) = client else { return };
         client.queued = false;
-        if client.blocked {
+        if client.blocked || client.stalled {
             return;
         }
         let session = client.session;
@@ -100,8 +153,8 @@ impl Server {
         }
         lane.ticket = Some(ticket);
         client.parser.begin(&mut lane.input);
-        if client.readable {
-            match client.receive(&mut lane.input) {
+        if client.may_read() {
+            match client.receive(&mut lane.input, part.bytes) {
                 Received::Bytes(count) => {
                     let stats = &mut engine.state.stats;
                     stats.net_input_bytes += count as u64;
@@ -130,7 +183,7 @@ impl Server {
     }
 
     /// Third stage: runs what was received, and marks the client for what comes next.
-    fn run_lane(&mut self, lane: usize) {
+    fn run_lane(&mut self, lane: usize, part: Part) {
         let lane = &mut self.lanes[lane];
         // Nothing runs behind a SHUTDOWN, which has written and synced everything before.
         let Some(Ticket { token, .. }) = lane.ticket.take().filter(|_| self.host.exit_code().is_none())
@@ -149,17 +202,21 @@ impl Server {
         self.host.enter(session);
         // Another client may have ended this one since its requests were received.
         if self.host.engine.state.sessions[session].closing == Closing::No {
-            lane.run(&mut self.host, client);
+            lane.run(&mut self.host, client, part.requests);
         }
         // No reference to a big argument is kept: its value may be changed in place.
         lane.batch.clear();
         client.parser.finish(&mut lane.input);
+        if client.stalled {
+            client.stalled_since_ms = self.host.engine.state.process.mono_ms;
+        }
         let mut broken = lane.broken;
         let engine = &mut self.host.engine;
-        engine.state.sessions[session].query_buffer = client.parser.buffered();
-        engine.state.sessions[session].args_memory = client.parser.args_pending();
+        let (buffered, other) = client.pending_memory();
+        let known = &mut engine.state.sessions[session];
+        (known.query_buffer, known.args_memory) = (buffered, other);
         engine.leave(session);
-        if engine.state.settings.client_query_buffer_limit < client.parser.buffered() as u64 {
+        if query_buffer_max(engine, session) < buffered + engine.state.sessions[session].queued_memory() {
             let id = engine.state.sessions[session].id;
             log::warn!("Closing client that reached max query buffer length: id={id}");
             engine.state.stats.query_buffer_limit_disconnections += 1;
@@ -183,8 +240,9 @@ impl Server {
             self.close(token);
             return;
         }
-        if more && !self.clients[token].blocked && !closing {
-            self.mark_ready(token);
+        let client = &self.clients[token];
+        if more && !client.blocked && !client.stalled && !closing {
+            self.mark_greedy(token);
         }
     }
 }
@@ -209,18 +267,24 @@ impl Lane {
     }
 
     /// Runs a client's requests until there are no more or its quota is used up.
-    fn run(&mut self, host: &mut Host, client: &mut Client) {
+    fn run(&mut self, host: &mut Host, client: &mut Client, requests_max: usize) {
         let token = client.session;
+        let output_max = output_max(&host.engine.state, token);
+        let bounded = output_max < usize::MAX;
         while let Some(request) = client.waiting.pop_front() {
             let args = request.args();
             let first = host.engine.prepare(token, args);
             let next = host.run(token, args, first);
-            client.blocked = next == Next::Wait;
-            if next != Next::Run {
+            client.blocked = matches!(next, Next::Wait | Next::Again);
+            if next == Next::Again {
+                client.waiting.push_front(request);
+            }
+            client.stalled = output_max <= host.engine.reply().out.len();
+            if next != Next::Run || client.stalled {
                 return;
             }
         }
-        let mut quota = TURN_REQUESTS_MAX;
+        let mut quota = requests_max;
         loop {
             if !std::mem::take(&mut self.ahead) {
                 self.parse(&host.engine, client);
@@ -229,11 +293,20 @@ impl Lane {
             let parsed = self.batch.parsed(&self.input);
             for (index, args) in parsed.iter().enumerate() {
                 match host.run(token, args, self.prepared[index]) {
+                    Next::Run if bounded && output_max <= host.engine.reply().out.len() => {
+                        client.stalled = true;
+                        client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
+                        if let Some(error) = parsed.error().filter(|_| client.waiting.is_empty()) {
+                            host.engine.protocol_error(token, error);
+                        }
+                        return;
+                    }
                     Next::Run => {}
                     Next::Close => return,
-                    Next::Wait => {
+                    next @ (Next::Wait | Next::Again) => {
                         client.blocked = true;
-                        client.waiting.extend(parsed.iter().skip(index + 1).map(Into::into));
+                        let done = index + usize::from(next == Next::Wait);
+                        client.waiting.extend(parsed.iter().skip(done).map(Into::into));
                         return;
                     }
                 }
@@ -248,6 +321,12 @@ impl Lane {
             }
         }
     }
+}
+
+/// The most bytes that a client may send ahead; who has not said the password may send little.
+fn query_buffer_max(engine: &Engine, session: usize) -> usize {
+    let max = engine.state.settings.client_query_buffer_limit as usize;
+    if engine.state.sessions[session].authenticated { max } else { max.min(UNAUTHENTICATED_QUERY_MAX) }
 }
 
 fn limits(engine: &Engine, token: usize) -> Limits {
