@@ -526,6 +526,7 @@ impl Ctx<'_> {
             keys: names,
             kind,
             until_ms,
+            again_ms: u64::MAX,
             even_without: false,
         });
         Ok(Effect::Unchanged)

@@ -47,6 +47,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::data) use bucket::prefetch;
 use bucket::{Array, BUCKET_BYTES, BUCKETS_MAX, COUNTED, SLICE, SLOTS, tag};
 pub use walk::{ArrayStats, Iter, TableStats};
 
@@ -430,7 +431,7 @@ impl<E: Element> Table<E> {
     /// Prefetches the bucket of a hash.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        bucket::prefetch(std::ptr::from_ref(self.home(hash)).cast());
+        prefetch(std::ptr::from_ref(self.home(hash)).cast());
     }
 
     /// Reads the bucket of a hash, better prefetched before, and prefetches the elements that may be the one.

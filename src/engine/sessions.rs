@@ -125,7 +125,10 @@ impl Engine {
         let start = self.reply.out.len();
         let mark = self.reply.mark();
         let done = self.call(token, request.args(), number, 0);
-        if self.state.block.take().is_none() {
+        let still = self.state.block.take();
+        if let Some(blocked) = still {
+            self.state.wait_again(token, blocked.again_ms);
+        } else {
             if let Err(error) = done {
                 self.state.stats.commands[number].failed += 1;
                 self.reply_error(error.as_str());
@@ -154,12 +157,13 @@ impl Engine {
     }
 
     /// In: it is so late, in monotonic milliseconds. Ends the waits whose time is over, and those that `CLIENT UNBLOCK`
-    /// has ended.
+    /// has ended; runs requests again whose time has come.
     pub fn end_waits(&mut self, now_ms: u64) {
         if self.state.pause.is_some_and(|pause| pause.until_ms <= now_ms) {
             self.state.unpause();
             self.keys.keeping = false;
         }
+        self.run_again(now_ms);
         let mut over: Vec<usize> = std::mem::take(&mut self.state.waiting.told);
         let due = self.state.waiting.timeouts.iter().take_while(|(until_ms, _)| *until_ms <= now_ms);
         over.extend(due.map(|(_, token)| *token));
@@ -178,6 +182,25 @@ impl Engine {
             self.silence(token, mark);
             self.end_wait(token);
             self.leave(token);
+        }
+    }
+
+    /// Runs requests again that were to be run at this time.
+    fn run_again(&mut self, now_ms: u64) {
+        let due = self.state.waiting.timeouts.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
+        let due: Vec<usize> = due.map(|(_, token)| *token).collect();
+        for token in due {
+            let Some(blocked) = self.state.sessions[token].blocked.as_deref() else { continue };
+            if now_ms < blocked.again_ms || blocked.until_ms <= now_ms {
+                continue;
+            }
+            let (database, keys) = (blocked.database, blocked.keys.clone());
+            // Whoever still finds nothing says anew when.
+            self.state.wait_again(token, u64::MAX);
+            keys.iter().for_each(|key| self.state.set_ready(database, key));
+        }
+        if self.has_ready() {
+            self.serve_ready(None);
         }
     }
 

@@ -25,8 +25,17 @@ pub struct Blocked {
     pub kind: Kind,
     /// Monotonic milliseconds at which it waits no longer; the maximum for never.
     pub until_ms: u64,
+    /// Monotonic milliseconds at which the request is run again though no key has changed; the maximum for never.
+    pub again_ms: u64,
     /// A key that goes or changes its type ends the wait, too: there is a group in it that the client reads for.
     pub even_without: bool,
+}
+
+impl Blocked {
+    /// When something is to be done, whatever happens to the keys.
+    pub fn due_ms(&self) -> u64 {
+        self.until_ms.min(self.again_ms)
+    }
 }
 
 /// `CLIENT PAUSE`: requests wait although nothing keeps them from running. Keys neither expire nor are evicted
@@ -44,7 +53,7 @@ pub struct Pause {
 pub struct Waiting {
     /// Keys that have changed and are waited for, in order.
     pub ready: VecDeque<(usize, Box<[u8]>)>,
-    /// When waits end, with the client's token.
+    /// When waits end or requests are run again, with the client's token.
     pub timeouts: BTreeSet<(u64, usize)>,
     /// Clients that were served or told to stop waiting, for the floor `io`.
     pub ended: Vec<usize>,

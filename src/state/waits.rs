@@ -23,14 +23,27 @@ impl State {
                 queue.push_back(token);
             }
         }
-        if blocked.until_ms != u64::MAX {
-            self.waiting.timeouts.insert((blocked.until_ms, token));
+        if blocked.due_ms() != u64::MAX {
+            self.waiting.timeouts.insert((blocked.due_ms(), token));
         }
         self.waiting.count += 1;
         let session = &mut self.sessions[token];
         session.wait = Wait::Yes;
         session.blocked = Some(Box::new(blocked));
         self.set_attentive();
+    }
+
+    /// The request of a client that waits is to be run again at another time than was said before.
+    pub fn wait_again(&mut self, token: usize, again_ms: u64) {
+        let Some(blocked) = self.sessions[token].blocked.as_deref_mut() else { return };
+        if blocked.again_ms == again_ms {
+            return;
+        }
+        self.waiting.timeouts.remove(&(blocked.due_ms(), token));
+        blocked.again_ms = again_ms;
+        if blocked.due_ms() != u64::MAX {
+            self.waiting.timeouts.insert((blocked.due_ms(), token));
+        }
     }
 
     /// A client waits no longer. Returns what it waited for, if it did.
@@ -45,7 +58,7 @@ impl State {
                 self.waits.remove(blocked.database, key);
             }
         }
-        self.waiting.timeouts.remove(&(blocked.until_ms, token));
+        self.waiting.timeouts.remove(&(blocked.due_ms(), token));
         self.waiting.count -= 1;
         self.set_attentive();
         Some(blocked)

@@ -144,6 +144,19 @@ pub(super) fn reply_id(reply: &mut Reply, id: Id) {
 #[inline]
 pub(super) fn reply_entry(reply: &mut Reply, entry: &Entry<'_>) {
     reply.array(2);
+    reply_content(reply, entry);
+}
+
+/// Replies an entry with how long it lay idle and how often it was delivered before.
+pub(super) fn reply_delivery(reply: &mut Reply, entry: &Entry<'_>, idle_ms: i64, count: u64) {
+    reply.array(4);
+    reply_content(reply, entry);
+    reply.integer(idle_ms);
+    reply.integer(count as i64);
+}
+
+#[inline]
+fn reply_content(reply: &mut Reply, entry: &Entry<'_>) {
     reply_id(reply, entry.id);
     reply.array(2 * entry.len());
     for (field, value) in entry.pairs() {

@@ -9,11 +9,11 @@ use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome, Timeout};
 use crate::command::stream::claim::{Deliveries, log_consumer, log_group_id};
 use crate::command::stream::parse::{
-    no_group_to_read, read_stream, reply_entries, reply_entry, reply_id, strict_id,
+    no_group_to_read, read_stream, reply_delivery, reply_entries, reply_entry, reply_id, strict_id,
 };
 use crate::data::entry::Kind;
 use crate::data::keyspace::Key;
-use crate::data::stream::{Id, Pending, Stream};
+use crate::data::stream::{Entries, Group, Id, Pending, Stream};
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, Request as Waiting};
 
@@ -24,6 +24,8 @@ struct Request<'a> {
     /// How long to wait, if at all.
     block: Option<Timeout>,
     no_ack: bool,
+    /// What has been pending for so long is claimed before anything new is read.
+    claim_ms: Option<i64>,
     /// The group and the consumer.
     group: Option<(&'a [u8], &'a [u8])>,
     /// Where the first key stands.
@@ -42,8 +44,16 @@ enum After {
 
 impl<'a> Request<'a> {
     fn parse(args: Args<'a>, now_ms: i64, in_group: bool) -> Result<Request<'a>, Error> {
-        let mut found =
-            Request { args, count: None, block: None, no_ack: false, group: None, keys_at: 0, streams: 0 };
+        let mut found = Request {
+            args,
+            count: None,
+            block: None,
+            no_ack: false,
+            claim_ms: None,
+            group: None,
+            keys_at: 0,
+            streams: 0,
+        };
         let mut options = Options::new(args, 1);
         while options.more() && found.keys_at == 0 {
             if options.word_with_value("BLOCK") {
@@ -57,19 +67,14 @@ impl<'a> Request<'a> {
                 }
                 (found.keys_at, found.streams) = (options.position(), options.left() / 2);
             } else if 2 < options.left() && options.word("GROUP") {
-                if !in_group {
-                    return Err(Error::of(
-                        "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
-                    ));
-                }
+                only_in_group(in_group, "GROUP")?;
                 found.group = Some((options.value()?, options.value()?));
             } else if options.word("NOACK") {
-                if !in_group {
-                    return Err(Error::of(
-                        "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
-                    ));
-                }
+                only_in_group(in_group, "NOACK")?;
                 found.no_ack = true;
+            } else if options.word_with_value("CLAIM") {
+                only_in_group(in_group, "CLAIM")?;
+                found.claim_ms = Some(min_idle(options.value()?)?);
             } else {
                 return Err(Error::SYNTAX);
             }
@@ -161,11 +166,58 @@ impl Request<'_> {
         let request = Waiting::new(words.iter().map(|word| &word[..]));
         let keys = (0..self.streams).map(|index| self.args.get(self.keys_at + index));
         let outcome = ctx.block(request, keys, Kind::Stream, timeout);
+        let idle_in_ms = self.idle_in(ctx);
+        let mono_ms = ctx.state.process.mono_ms;
         if let (Some(block), Some(_)) = (&mut ctx.state.block, self.group) {
             // Without the key there is no group to read for.
             block.even_without = true;
+            block.again_ms = idle_in_ms.map_or(u64::MAX, |ms| mono_ms.saturating_add(ms).saturating_add(1));
         }
         outcome
+    }
+
+    /// What has been pending for long enough to be claimed and is still there, the longest idle first.
+    fn longest_idle(&self, stream: &Stream, group: &[u8], now_ms: i64) -> Vec<Pending> {
+        let (Some(claim_ms), Some(group)) = (self.claim_ms, stream.groups.get(group)) else {
+            return Vec::new();
+        };
+        let since_ms = now_ms.saturating_sub(claim_ms);
+        let idle = group.pending_from(Id::ZERO).filter(|pending| pending.time_ms <= since_ms);
+        let mut idle: Vec<Pending> = idle.copied().collect();
+        idle.sort_by_key(|pending| pending.time_ms);
+        let present = idle.into_iter().filter(|pending| stream.entries.contains(pending.id));
+        present.take(self.count.map_or(usize::MAX, |count| count as usize)).collect()
+    }
+
+    /// In how many milliseconds something that is pending will have been so for long enough to be claimed.
+    fn idle_in(&self, ctx: &mut Ctx<'_>) -> Option<u64> {
+        let ((name, _), claim_ms) = (self.group?, self.claim_ms?);
+        let now_ms = ctx.now().0;
+        let of = |index: usize| {
+            let stream = ctx.keys.stored(self.key(ctx, index))?.stream()?;
+            let pending = stream.groups.get(name)?.pending_from(Id::ZERO);
+            let present = pending.filter(|pending| stream.entries.contains(pending.id));
+            let since_ms = present.map(|pending| pending.time_ms).min()?;
+            u64::try_from(since_ms.saturating_add(claim_ms).saturating_sub(now_ms)).ok()
+        };
+        (0..self.streams).filter_map(of).min()
+    }
+}
+
+fn only_in_group(in_group: bool, option: &str) -> Result<(), Error> {
+    if in_group {
+        return Ok(());
+    }
+    Err(Error::text(format!(
+        "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
+    )))
+}
+
+fn min_idle(text: &[u8]) -> Result<i64, Error> {
+    match parse_i64(text) {
+        None => Err(Error::of("ERR min-idle-time is not an integer")),
+        Some(..0) => Err(Error::of("ERR min-idle-time must be a positive integer")),
+        Some(min_idle_ms) => Ok(min_idle_ms),
     }
 }
 
@@ -300,19 +352,27 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
         return Ok(read);
     }
     let last_id = group.last_id;
-    if !has_after(stream, last_id) {
+    let idle = request.longest_idle(stream, group_name, now_ms);
+    if !has_after(stream, last_id) && idle.is_empty() {
         return Ok(read);
     }
     begin(ctx.reply, key);
     read.replied = true;
     let Stream { entries, groups } = stream;
     let Some(group) = groups.get_mut(group_name) else { return Ok(read) };
-    let (mark, mut delivered) = (ctx.reply.later(), 0);
+    let mark = ctx.reply.later();
+    let claimed = claim(ctx.reply, entries, group, idle, consumer, now_ms);
+    claimed.iter().for_each(|pending| deliveries.add(log, database, last_id, pending));
+    let mut delivered = claimed.len();
+    let left = request.count.map_or(usize::MAX, |count| (count as usize).saturating_sub(delivered));
     let start = last_id.next().unwrap_or(Id::MAX);
-    for entry in entries.range(start, Id::MAX).take(request.count.map_or(usize::MAX, |n| n as usize)) {
+    for entry in entries.range(start, Id::MAX).take(left) {
         group.entries_read = entries.count_read(group, entry.id);
         group.last_id = entry.id;
-        reply_entry(ctx.reply, &entry);
+        match request.claim_ms {
+            None => reply_entry(ctx.reply, &entry),
+            Some(_) => reply_delivery(ctx.reply, &entry, 0, 0),
+        }
         delivered += 1;
         if !request.no_ack {
             let pending = Pending { id: entry.id, time_ms: now_ms, count: 1, consumer };
@@ -323,9 +383,31 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
     ctx.reply.fill_array(mark, delivered);
     group.consumer_mut(consumer).active_ms = now_ms;
     deliveries.write(log, database, group.last_id);
-    log_group_id(log, database, key.bytes, group_name, group);
+    if group.last_id != last_id {
+        log_group_id(log, database, key.bytes, group_name, group);
+    }
     read.event = read.event.or(Some(""));
     Ok(read)
+}
+
+/// Replies what lay idle, and makes it this consumer's. Returns what is known of it now.
+fn claim(
+    reply: &mut Reply,
+    entries: &Entries,
+    group: &mut Group,
+    idle: Vec<Pending>,
+    consumer: u32,
+    now_ms: i64,
+) -> Vec<Pending> {
+    let mut claimed = Vec::with_capacity(idle.len());
+    for known in idle {
+        let Some(entry) = entries.get(known.id) else { continue };
+        reply_delivery(reply, &entry, now_ms.saturating_sub(known.time_ms).max(0), known.count);
+        let pending = Pending { time_ms: now_ms, count: known.count.wrapping_add(1), consumer, ..known };
+        group.assign(pending);
+        claimed.push(pending);
+    }
+    claimed
 }
 
 /// Replies what is pending for a consumer behind an ID, and counts those entries that are still there as delivered once

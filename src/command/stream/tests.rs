@@ -1,8 +1,10 @@
 //! Scripts of stream commands: what is said, what comes back, what the log hears.
 
+use crate::base::date::UnixMs;
 use crate::command::tests::{SYNTAX, WRONG, ask, opened};
 use crate::data::digest::Digest;
 use crate::engine::Engine;
+use crate::state::session::Session;
 
 struct Client {
     engine: Engine,
@@ -422,3 +424,90 @@ fn digest() {
 }
 
 const DIGEST: &str = "4f8e5066cc979088553d2f276d1aa07cbafe37d5";
+
+#[test]
+fn what_lay_idle_is_claimed_before_anything_new_is_read() {
+    let mut client = Client::new(false);
+    for line in ["XGROUP CREATE x g 0 MKSTREAM", "XADD x 1-1 a 1", "XADD x 1-2 a 2", "XADD x 1-3 a 3"] {
+        client.say(line);
+    }
+    client.say("XREADGROUP GROUP g c COUNT 2 STREAMS x >");
+    // One of the two lies idle for longer than the other.
+    client.say("XCLAIM x g c 0 1-2 TIME 999000 JUSTID");
+    client.engine.set_now(UnixMs(1_000_100));
+    let third = "*4|$3|1-3|*2|$1|a|$1|3|:0|:0|";
+    for (line, expected) in [
+        (
+            "XREADGROUP GROUP g d CLAIM -1 STREAMS x >",
+            "-ERR min-idle-time must be a positive integer|".into(),
+        ),
+        ("XREADGROUP GROUP g d CLAIM -0 STREAMS x >", "-ERR min-idle-time is not an integer|".into()),
+        ("XREADGROUP GROUP g d CLAIM STREAMS x >", "-ERR min-idle-time is not an integer|".into()),
+        (
+            "XREAD CLAIM 0 STREAMS x 0",
+            "-ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.|".into(),
+        ),
+        (
+            "XREADGROUP CLAIM 1000 GROUP g d COUNT 2 STREAMS x >",
+            format!(
+                "*1|*2|$1|x|*2|*4|$3|1-2|*2|$1|a|$1|2|:1100|:1|{third} / XGROUP CREATECONSUMER x g d \
+                ; XCLAIM x g d 0 1-2 TIME 1000100 RETRYCOUNT 2 FORCE JUSTID LASTID 1-3 \
+                ; XCLAIM x g d 0 1-3 TIME 1000100 RETRYCOUNT 1 FORCE JUSTID LASTID 1-3 \
+                ; XGROUP SETID x g 1-3 ENTRIESREAD 3"
+            ),
+        ),
+        ("XREADGROUP GROUP g d CLAIM 101 STREAMS x >", "*-1|".into()),
+        // Without acknowledgement only what is new is let go.
+        (
+            "XREADGROUP GROUP g d NOACK CLAIM 100 STREAMS x >",
+            "*1|*2|$1|x|*1|*4|$3|1-1|*2|$1|a|$1|1|:100|:1| \
+            / XCLAIM x g d 0 1-1 TIME 1000100 RETRYCOUNT 2 FORCE JUSTID LASTID 1-3"
+                .into(),
+        ),
+        ("XPENDING x g", "*4|:3|$3|1-1|$3|1-3|*1|*2|$1|d|$1|3|".into()),
+        // What is gone cannot be claimed, and history is read as ever.
+        ("XDEL x 1-1 1-2", ":2| / XDEL x 1-1 1-2".into()),
+        (
+            "XREADGROUP GROUP g d CLAIM 0 STREAMS x 1-2",
+            "*1|*2|$1|x|*1|*2|$3|1-3|*2|$1|a|$1|3| \
+            / XCLAIM x g d 0 1-3 TIME 1000100 RETRYCOUNT 2 FORCE JUSTID LASTID 1-3"
+                .into(),
+        ),
+        (
+            "XREADGROUP GROUP g e CLAIM 0 STREAMS x >",
+            "*1|*2|$1|x|*1|*4|$3|1-3|*2|$1|a|$1|3|:0|:2| / XGROUP CREATECONSUMER x g e \
+            ; XCLAIM x g e 0 1-3 TIME 1000100 RETRYCOUNT 3 FORCE JUSTID LASTID 1-3"
+                .into(),
+        ),
+        ("XREADGROUP GROUP g e CLAIM 9223372036854775807 STREAMS x >", "*-1|".into()),
+    ] {
+        assert_eq!(client.say(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn who_waits_claims_what_comes_to_lie_idle_for_long_enough() {
+    let mut client = Client::new(false);
+    for line in ["XGROUP CREATE x g 0 MKSTREAM", "XADD x 1-1 a 1", "XREADGROUP GROUP g c STREAMS x >"] {
+        client.say(line);
+    }
+    assert_eq!(
+        "",
+        client.say("XREADGROUP GROUP g d BLOCK 500 CLAIM 100 STREAMS x >").split(" /").next().unwrap_or("?")
+    );
+    let began_ms = client.engine.state.process.mono_ms;
+    assert_eq!(Some(began_ms + 101), client.engine.next_timeout_ms());
+    // Delivered once more meanwhile, it has to lie idle anew.
+    client.engine.set_now(UnixMs(1_000_060));
+    client.engine.state.process.mono_ms += 60;
+    let other = client.engine.open_session(Session::default());
+    ask(&mut client.engine, other, "XCLAIM x g c 0 1-1");
+    client.engine.end_waits(began_ms + 101);
+    assert!(client.engine.state.waiting.ended.is_empty());
+    assert_eq!(Some(began_ms + 161), client.engine.next_timeout_ms());
+    client.engine.set_now(UnixMs(1_000_161));
+    client.engine.state.process.mono_ms += 101;
+    client.engine.end_waits(began_ms + 161);
+    assert_eq!([client.token], *client.engine.state.waiting.ended);
+    assert_eq!(None, client.engine.next_timeout_ms());
+}

@@ -74,7 +74,7 @@ fn zero_tags(word: u64) -> u64 {
 
 /// Asks the processor to have a cache line at hand soon. Any address will do, even one of no memory.
 #[inline]
-pub(super) fn prefetch(address: *const u8) {
+pub(in crate::data) fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint; it neither faults nor changes anything a program sees.
     unsafe {

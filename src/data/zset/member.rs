@@ -22,7 +22,7 @@
 use std::ptr::{self, NonNull};
 
 use crate::data::block;
-use crate::data::table::Element;
+use crate::data::table::{self, Element};
 
 use super::order::Place;
 
@@ -146,6 +146,11 @@ impl Place for Link {
     #[inline]
     fn text(&self) -> &[u8] {
         (*self).text()
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        table::prefetch(self.0.as_ptr());
     }
 }
 

@@ -20,7 +20,13 @@
 pub(super) trait Place: Copy {
     /// The text that decides between equal scores.
     fn text(&self) -> &[u8];
+
+    /// Asks for the text soon.
+    fn prefetch(&self);
 }
+
+/// How many members ahead of an iteration texts are asked for.
+const AHEAD: usize = 12;
 
 /// Members of a leaf.
 const LEAF: usize = 62;
@@ -546,6 +552,10 @@ impl<L: Place> Iterator for Iter<'_, L> {
         if self.front.0.is_empty() {
             let (leaf, at) = self.order.leaf_of(self.from);
             self.front = (&leaf.scores[at..leaf.len], &leaf.links[at..leaf.len]);
+            self.front.1.iter().take(AHEAD.min(self.to - self.from)).for_each(Place::prefetch);
+        }
+        if let Some(link) = self.front.1.get(AHEAD) {
+            link.prefetch();
         }
         let ((score, scores), (link, links)) = (self.front.0.split_first()?, self.front.1.split_first()?);
         self.front = (scores, links);
@@ -567,6 +577,10 @@ impl<L: Place> DoubleEndedIterator for Iter<'_, L> {
         if self.back.0.is_empty() {
             let (leaf, at) = self.order.leaf_of(self.to - 1);
             self.back = (&leaf.scores[..=at], &leaf.links[..=at]);
+            self.back.1.iter().rev().take(AHEAD.min(self.to - self.from)).for_each(Place::prefetch);
+        }
+        if let Some(link) = self.back.1.iter().nth_back(AHEAD) {
+            link.prefetch();
         }
         let ((score, scores), (link, links)) = (self.back.0.split_last()?, self.back.1.split_last()?);
         self.back = (scores, links);
@@ -584,6 +598,8 @@ mod tests {
         fn text(&self) -> &[u8] {
             self.as_bytes()
         }
+
+        fn prefetch(&self) {}
     }
 
     /// What a node says of itself and its children must be so.
