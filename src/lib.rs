@@ -57,8 +57,8 @@
 //!
 //! # The data
 //!
-//! - Tables and entries lie in mappings that ask for huge pages ([`base::pages`]): what a prefetch cannot hide is the
-//!   walk for an address.
+//! - Tables and entries lie in mappings that are put on huge pages when nobody waits ([`base::pages`], `io/ripen.rs`):
+//!   what a prefetch cannot hide is the walk for an address.
 //! - [`data::table`]: buckets of one cache line with seven tags and seven slots. Grows and shrinks a few buckets at a
 //!   time; every key has one home even then. Keyed hashing with a secret seed.
 //! - [`data::entry`]: header, deadline, key and a small value in one block of [`data::block`]; big strings are shared

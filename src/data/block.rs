@@ -67,11 +67,13 @@ struct Arena {
     partial: [*mut Page; SMALL_MAX / GRAIN + 1],
     /// Pages without blocks; the last [`IDLE_RESIDENT_MAX`] may have memory behind them.
     idle: ManuallyDrop<Vec<NonNull<u8>>>,
+    /// The chunk whose pages are handed out.
+    chunk: Option<NonNull<u8>>,
 }
 
 thread_local! {
     static ARENA: UnsafeCell<Arena> = const {
-        UnsafeCell::new(Arena { partial: [ptr::null_mut(); SMALL_MAX / GRAIN + 1], idle: ManuallyDrop::new(Vec::new()) })
+        UnsafeCell::new(Arena { partial: [ptr::null_mut(); SMALL_MAX / GRAIN + 1], idle: ManuallyDrop::new(Vec::new()), chunk: None })
     };
 }
 
@@ -215,6 +217,9 @@ impl Arena {
         }
         let chunk = pages::map(CHUNK).unwrap_or_else(|| handle_alloc_error(layout(CHUNK)));
         pages::settle(chunk, CHUNK);
+        if let Some(full) = self.chunk.replace(chunk) {
+            pages::ripe(full, CHUNK);
+        }
         // The pages of a chunk are handed out in the order of their addresses.
         for index in (0..CHUNK / PAGE).rev() {
             // SAFETY: the offset lies within the chunk.
@@ -229,6 +234,10 @@ impl Arena {
         unsafe {
             if IDLE_RESIDENT_MAX <= self.idle.len() {
                 libc::madvise(page.cast(), PAGE, libc::MADV_DONTNEED);
+                if pages::any_ripe() {
+                    let chunk = page.map_addr(|address| address & !(CHUNK - 1));
+                    pages::unripe(NonNull::new_unchecked(chunk.cast()), CHUNK);
+                }
             }
             self.idle.push(NonNull::new_unchecked(page.cast()));
         }

@@ -279,6 +279,7 @@ impl<E> Table<E> {
             self.next.count_used(live);
             self.now = mem::replace(&mut self.next, Array::NONE);
             self.drained = 0;
+            self.now.ripe();
             self.set_thresholds();
         }
     }

@@ -88,6 +88,11 @@ impl Engine {
         self.set_resizing();
     }
 
+    /// Whether such a child runs.
+    pub fn has_snapshot(&self) -> bool {
+        0 < self.snapshots_running
+    }
+
     pub(super) fn set_resizing(&mut self) {
         let reluctant = 0 < self.snapshots_running || self.memory_tight;
         self.keys.set_resizing(match (self.state.debug.dict_resizing, reluctant) {

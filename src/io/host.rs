@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mio::Waker;
 use rustls::ServerConfig;
 
-use crate::base::memory;
+use crate::base::{memory, pages};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::io::aof::store::{Sendable, Store};
@@ -14,6 +14,7 @@ use crate::io::clock::Clock;
 use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::rdb::Snapshots;
+use crate::io::ripen::Ripening;
 use crate::io::sys;
 use crate::io::tls;
 use crate::resp::request::Args;
@@ -74,6 +75,7 @@ pub struct Host {
     pub store: Store,
     /// The snapshots.
     pub snapshots: Snapshots,
+    ripening: Ripening,
     /// What clients connect to.
     pub listeners: Vec<Listener>,
     /// What connections of the TLS port are taken in with.
@@ -127,6 +129,7 @@ impl Host {
             clock,
             store,
             snapshots: Snapshots::default(),
+            ripening: Ripening::default(),
             listeners: Vec::new(),
             tls: None,
             tls_files: Vec::new(),
@@ -309,6 +312,18 @@ impl Host {
         true
     }
 
+    /// Whether there are pages to be exchanged for huge ones. Those that a child shares would be copied.
+    pub fn may_ripen(&self) -> bool {
+        pages::any_ripe() && !self.engine.has_snapshot()
+    }
+
+    /// Exchanges 2 MiB of small pages for a huge one.
+    pub fn ripen(&mut self) {
+        let start = self.clock.mono_micros();
+        pages::ripen_one();
+        self.ripening.took(self.clock.mono_micros() - start);
+    }
+
     /// The 100 ms tick, besides what sockets need.
     pub fn tick(&mut self) {
         let now = self.clock.mono_ms();
@@ -335,6 +350,9 @@ impl Host {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }
         self.watch_certificates();
+        if self.ripening.in_tick() && !self.engine.has_snapshot() {
+            self.ripen();
+        }
         self.synced();
         self.store.tick(&mut self.engine, now);
         self.snapshots.tick(&mut self.engine, self.store.claim(), now);

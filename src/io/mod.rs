@@ -8,6 +8,7 @@ pub mod crash;
 pub mod tls;
 pub mod listen;
 pub mod client;
+pub mod ripen;
 pub mod child;
 pub mod window;
 pub mod rdb;

@@ -26,6 +26,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
 use crate::base::date::UnixMs;
+use crate::base::pages;
 use crate::data::rdb::Limits as LoadLimits;
 use crate::data::rdb::file::Loaded;
 use crate::engine::Engine;
@@ -37,6 +38,7 @@ use crate::io::clock::Clock;
 use crate::io::host::Host;
 use crate::io::load::{Rdb, Replay};
 use crate::io::rdb::{self, Keys};
+use crate::io::ripen::QUIET_MS;
 use crate::io::sys;
 use crate::state::server::Loading;
 
@@ -84,6 +86,8 @@ pub struct Server {
     ticks: u64,
     /// Background work was left over.
     behind: bool,
+    /// For some time no event has come.
+    quiet: bool,
     /// Connections may be waiting.
     acceptable: bool,
     /// accept(2) failed for want of descriptors or memory: try again on the tick.
@@ -124,6 +128,7 @@ impl Server {
             next_tick_ms: 0,
             ticks: 0,
             behind: false,
+            quiet: false,
             acceptable: true,
             accept_again: false,
         };
@@ -207,9 +212,11 @@ impl Server {
         let start_ms = self.host.clock.mono_ms();
         self.host.engine.state.persistence.loading =
             Some(Loading { start_secs: now.secs(), start_ms, total_bytes, ..Loading::default() });
+        pages::be_eager(true);
         let replay = Replay::begin(&mut self.host.engine, how);
         let loaded = load(&mut Serving { server: self, events, replay: &replay });
         replay.end(&mut self.host.engine, now);
+        pages::be_eager(false);
         if self.host.exit_code().is_some() {
             return Ok(None);
         }
@@ -270,11 +277,21 @@ impl Server {
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
         let until_tick = next.saturating_sub(self.host.clock.mono_ms());
-        let timeout = if idle { Duration::from_millis(until_tick) } else { Duration::ZERO };
+        let ripe = idle && self.host.may_ripen();
+        let most = match (ripe, self.quiet) {
+            (false, _) => u64::MAX,
+            (true, false) => QUIET_MS,
+            (true, true) => 0,
+        };
+        let timeout = if idle { Duration::from_millis(until_tick.min(most)) } else { Duration::ZERO };
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
             log::warn!("Waiting for events failed: {error}");
+        }
+        self.quiet = ripe && events.is_empty() && (self.quiet || most < until_tick);
+        if self.quiet {
+            self.host.ripen();
         }
     }
 

@@ -545,6 +545,13 @@ impl<E> Array<E> {
         prefetch(ptr::from_ref(self.bucket(index)).cast());
     }
 
+    /// All buckets are in use now.
+    pub(super) fn ripe(&self) {
+        if MAPPED_FROM <= self.count() {
+            pages::ripe(self.buckets.cast(), self.count() * BUCKET_BYTES);
+        }
+    }
+
     /// Gives the memory of emptied buckets back; they stay empty and usable. Does nothing in small arrays. The range
     /// begins and ends at multiples of [`SLICE`].
     pub(super) fn release(&mut self, emptied: Range<usize>) {
@@ -552,6 +559,7 @@ impl<E> Array<E> {
         if self.count() < MAPPED_FROM || self.count() < emptied.end {
             return;
         }
+        pages::unripe(self.buckets.cast(), self.count() * BUCKET_BYTES);
         // SAFETY: the range lies inside our own mapping, begins at a page, and will read as zeros: invariant 2.
         let result = unsafe {
             let start = self.buckets.add(emptied.start).as_ptr();
@@ -575,6 +583,7 @@ impl<E> Drop for Array<E> {
             };
         } else {
             self.count_used(0);
+            pages::unripe(self.buckets.cast(), bytes);
             // SAFETY: `new` mapped it with this very length, and nobody borrows it any more.
             let result = unsafe { libc::munmap(self.buckets.as_ptr().cast(), bytes) };
             debug_assert_eq!(result, 0, "the mapping is ours");
