@@ -51,6 +51,10 @@
 //! the log, and no reply tells of what a crash of the process could take back. Under `appendfsync always` replies
 //! that depend on a batch which is not yet on disk stay in their client's output, and the loop goes on meanwhile.
 //!
+//! A connection over TLS differs in how it is read and how it is sent (`io/tls/stream.rs`), and in that it begins with
+//! a handshake. Handshakes stand in a list of their own, of which each turn takes a few: one costs as much as hundreds
+//! of requests.
+//!
 //! # The data
 //!
 //! - Tables and entries lie in mappings that are put on huge pages when nobody waits ([`base::pages`], `io/ripen.rs`):
@@ -112,7 +116,8 @@
 //! - Invariant: nothing moves all elements of a table in one stop, and nothing frees a big value in one stop.
 //! - Invariant: unsafe code stands only in the files that `tests/tidy.rs` names, each with its argument at the head.
 //! - There is no global state besides memory (the allocator, its counters, a thread's pages of entries), the logger,
-//!   and the table of commands, which never changes after the start. There are no locks at all, and nothing is `async`.
+//!   and the table of commands, which never changes after the start. The only lock is never waited
+//!   for (`io/tls/sessions.rs`), and nothing is `async`.
 //!
 //! # Where to put what
 //!

@@ -120,7 +120,7 @@ fn requests_come_through_however_they_are_cut() {
     let bytes: Vec<u8> = requests.iter().flat_map(|request| encode(request)).collect();
     let mut rest = &bytes[..];
     while !rest.is_empty() {
-        let count = (1 + random.below(3000) as usize).min(rest.len());
+        let count = (1 + random.below(3000)).min(rest.len());
         client.send_raw(&rest[..count]);
         rest = &rest[count..];
     }

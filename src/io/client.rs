@@ -263,7 +263,11 @@ fn send_sealed(
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = session.output.slices(may.min(quota).min(SEAL_MAX), &mut slices);
-        quota -= stream.seal(&slices[..count])?;
+        match stream.seal(&slices[..count])? {
+            // The keys are used up, which TLS 1.2 has no remedy for.
+            0 => return Ok(Sent::Broken),
+            sealed => quota -= sealed,
+        }
     }
 }
 
