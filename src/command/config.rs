@@ -120,6 +120,8 @@ fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 /// none because they are not counters.
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.state.stats.reset();
+    ctx.state.turns.reset();
+    ctx.state.evicted_for = u64::MAX;
     ctx.keys.counters = Counters::default();
     let persistence = &mut ctx.state.persistence;
     persistence.rewrites = 0;

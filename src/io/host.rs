@@ -15,6 +15,7 @@ use crate::io::rdb::Snapshots;
 use crate::io::sys;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
+use crate::state::turns::Cause;
 
 /// Ticks between two looks at slow figures, such as resident memory.
 const TICKS_PER_FIGURES: u64 = 10;
@@ -79,7 +80,9 @@ pub struct Host {
     /// Signals to stop that have come.
     stops: u32,
     last_ticks: u64,
-    turn_started_micros: u64,
+    /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
+    part_ticks: u64,
+    requests_ticks: u64,
     ticks: u64,
     last_tick_ms: u64,
 }
@@ -115,7 +118,6 @@ impl Host {
         engine.state.process.startup_bytes = memory::used() as u64;
         Ok(Host {
             engine,
-            clock,
             store,
             snapshots: Snapshots::default(),
             listeners: Vec::new(),
@@ -124,7 +126,9 @@ impl Host {
             exit: None,
             stops: 0,
             last_ticks: 0,
-            turn_started_micros: 0,
+            part_ticks: clock.ticks(),
+            requests_ticks: 0,
+            clock,
             ticks: 0,
             last_tick_ms: 0,
         })
@@ -138,27 +142,47 @@ impl Host {
     /// Events have come: the date of this turn is taken.
     pub fn begin_turn(&mut self) {
         let micros = self.clock.date_micros();
-        self.turn_started_micros = self.clock.mono_micros();
         let process = &mut self.engine.state.process;
         process.now_micros = micros;
         process.now_ms = micros / 1000;
-        process.mono_ms = self.turn_started_micros / 1000;
+        process.mono_ms = self.clock.mono_ms();
         self.engine.set_now(crate::base::date::UnixMs(micros / 1000));
+    }
+
+    /// A part of the turn is over.
+    #[inline]
+    pub fn lap(&mut self, cause: Cause) {
+        let now = self.clock.ticks();
+        let nanos = self.clock.nanos_between(self.part_ticks, now);
+        self.part_ticks = now;
+        self.engine.state.turns.lap(cause, nanos);
     }
 
     /// The turn is over.
     pub fn end_turn(&mut self) {
-        let micros = self.clock.mono_micros() - self.turn_started_micros;
-        self.engine.state.stats.turns += 1;
-        self.engine.state.stats.turn_micros += micros;
+        let state = &mut self.engine.state;
+        let nanos = state.turns.end(state.process.now_ms, state.stats.commands_processed);
+        state.stats.turns += 1;
+        state.stats.turn_nanos += nanos;
+        state.note_turn(nanos);
+        state.turns.begin();
     }
 
     /// The requests that follow are this client's.
     pub fn enter(&mut self, session: usize) {
         self.engine.enter(session);
         self.last_ticks = self.clock.ticks();
+        self.requests_ticks = self.last_ticks;
+        self.engine.state.turns.begin_requests();
         let now = self.engine.state.process.mono_ms;
         self.engine.state.sessions[session].active_ms = now;
+    }
+
+    /// The client's requests have run. Its last one was when the clock was read last.
+    #[inline]
+    pub fn leave(&mut self) {
+        let nanos = self.clock.nanos_between(self.requests_ticks, self.last_ticks);
+        self.engine.state.turns.end_requests(nanos);
     }
 
     /// Runs one request, counts it, and grants what it asks for.
@@ -310,7 +334,7 @@ impl Host {
         stats.rate_input.sample(stats.net_input_bytes, elapsed);
         stats.rate_output.sample(stats.net_output_bytes, elapsed);
         stats.rate_turns.sample(stats.turns, elapsed);
-        stats.rate_turn_micros.sample(stats.turn_micros, elapsed);
+        stats.rate_turn_micros.sample(stats.turn_nanos / 1000, elapsed);
         self.engine.state.process.blocked_clients = self.waiting.len() + self.engine.state.waiting.count;
         if self.ticks % TICKS_PER_FIGURES == 1 {
             self.clock.calibrate();
@@ -330,23 +354,24 @@ impl Host {
 
     /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
     pub fn background(&mut self, micros_max: u64) -> bool {
-        let start = self.clock.mono_micros();
+        let start = self.part_ticks;
         let mut more = true;
         // While data is loaded, a table that was sized for it would shrink again, and what the log says of a key
         // may end in a later deadline.
         let loading = self.engine.state.persistence.loading.is_some();
         let mut expiring = !self.engine.state.debug.pause_cron && !loading;
-        while more && self.clock.mono_micros() - start < micros_max {
+        while more && self.clock.nanos_between(start, self.part_ticks) < micros_max * 1000 {
             more = false;
             for _ in 0..STEPS_PER_LOOK {
-                let before = self.clock.ticks();
                 expiring = expiring && self.engine.expire_step();
-                let nanos = self.clock.nanos_between(before, self.clock.ticks());
-                self.engine.state.stats.expire_cycle_nanos += nanos;
+                self.lap(Cause::Expiry);
                 more = expiring;
                 more |= self.engine.evict_step();
+                self.lap(Cause::Eviction);
                 more |= !loading && self.engine.table_step();
+                self.lap(Cause::Growth);
                 more |= self.engine.free_step();
+                self.lap(Cause::Freeing);
                 if !more {
                     break;
                 }
@@ -355,6 +380,8 @@ impl Host {
         if more {
             self.engine.state.stats.expired_time_cap_reached += u64::from(expiring);
         }
+        let expiry_nanos = self.engine.state.turns.current().nanos[Cause::Expiry as usize];
+        self.engine.state.stats.expire_cycle_nanos += expiry_nanos;
         more
     }
 }

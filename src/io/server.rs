@@ -39,6 +39,7 @@ use crate::io::load::{Rdb, Replay};
 use crate::io::rdb::{self, Keys};
 use crate::io::sys;
 use crate::state::server::Loading;
+use crate::state::turns::Cause;
 
 use serve::{LANES, Lane};
 
@@ -138,6 +139,10 @@ impl Server {
         if self.host.exit_code().is_none() {
             log::info!("Ready to accept connections");
         }
+        // What was no turn, and turns between two pieces of a file, say nothing of those that come.
+        self.host.lap(Cause::Load);
+        self.host.engine.state.turns.begin();
+        self.host.engine.state.turns.reset();
         while self.host.exit_code().is_none() {
             self.turn(&mut events);
         }
@@ -223,23 +228,32 @@ impl Server {
     }
 
     fn turn(&mut self, events: &mut Events) {
+        if self.host.engine.state.persistence.loading.is_some() {
+            self.host.lap(Cause::Load);
+        }
         self.wait(events);
+        self.host.lap(Cause::Wait);
         self.host.begin_turn();
         self.collect(events);
         if self.acceptable {
             self.accept();
         }
+        self.host.lap(Cause::Events);
         self.serve();
+        self.host.lap(Cause::Read);
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
         self.mark_touched();
+        self.host.lap(Cause::Tick);
         self.host.write_log();
+        self.host.lap(Cause::Log);
         if self.host.sendable() != self.sendable {
             self.release_held();
         }
         self.close_marked();
         self.send_all();
+        self.host.lap(Cause::Send);
         self.background();
         self.host.end_turn();
     }

@@ -16,6 +16,7 @@ use crate::state::session::Session;
 use crate::state::slowlog::Slowlog;
 use crate::state::stats::Stats;
 use crate::state::transaction::Transaction;
+use crate::state::turns::Turns;
 
 /// Who this server is; set once at the start.
 #[derive(Default, Debug, Clone)]
@@ -193,6 +194,10 @@ pub struct State {
     pub slowlog: Slowlog,
     /// Latency events.
     pub latency: Latency,
+    /// Where the time of the turns went.
+    pub turns: Turns,
+    /// Commands that had run when one had to evict keys, the last that did.
+    pub evicted_for: u64,
     /// The records of this turn.
     pub log: Log,
     /// Which replies wait for which batch.
@@ -240,6 +245,8 @@ impl State {
             stats: Stats::new(commands),
             slowlog: Slowlog::default(),
             latency: Latency::default(),
+            turns: Turns::default(),
+            evicted_for: u64::MAX,
             log: Log::default(),
             gate: Gate::default(),
             persistence: Persistence {

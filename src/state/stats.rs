@@ -86,8 +86,8 @@ pub struct Stats {
     pub latest_fork_micros: u64,
     /// Turns of the event loop.
     pub turns: u64,
-    /// Time in which the loop was not waiting, in microseconds.
-    pub turn_micros: u64,
+    /// Time in which the loop was not waiting, in nanoseconds.
+    pub turn_nanos: u64,
     /// Commands per second.
     pub rate_commands: Rate,
     /// Bytes received per second.
