@@ -121,7 +121,8 @@ fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.state.stats.reset();
     ctx.state.turns.reset();
-    ctx.state.evicted_for = u64::MAX;
+    ctx.state.hot.reset();
+    ctx.state.look_at = 0;
     ctx.keys.counters = Counters::default();
     let persistence = &mut ctx.state.persistence;
     persistence.rewrites = 0;

@@ -37,6 +37,7 @@ pub mod memory;
 pub mod info;
 pub mod slowlog;
 pub mod latency;
+pub mod kvick;
 pub mod server;
 pub mod debug;
 pub mod introspect;

@@ -13,7 +13,6 @@ use crate::engine::Engine;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
-use crate::state::turns::Cause;
 
 const SNAPSHOT_FAILED: Error = Error::of(
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that \
@@ -291,10 +290,6 @@ impl Engine {
     pub fn account(&mut self, token: usize, args: Args<'_>, prepared: Prepared, nanos: u64) {
         let Some(number) = prepared.number() else { return };
         let state = &mut self.state;
-        if state.evicted_for == state.stats.commands_processed {
-            state.turns.nest(Cause::Eviction, nanos);
-            state.note_latency("eviction-cycle", nanos);
-        }
         state.stats.count_call(number, nanos, state.settings.latency_tracking);
         let session = &mut state.sessions[token];
         session.last_command = Some(number);
@@ -302,6 +297,9 @@ impl Engine {
         let slow = state.settings.slowlog_log_slower_than;
         if 0 <= slow && slow as u64 * 1000 <= nanos && !commands().row(number).command.has(SKIP_SLOWLOG) {
             self.note_slow(token, args, nanos / 1000);
+        }
+        if self.state.look_at <= self.state.stats.commands_processed {
+            self.look_at(token, args, number, nanos);
         }
         if self.state.is_spike(nanos) {
             let event = if commands().row(number).command.has(FAST) { "fast-command" } else { "command" };

@@ -343,6 +343,7 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
+        self.engine.watch_keys(elapsed);
         let evicted = self.engine.evict_clients();
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");

@@ -8,6 +8,8 @@ pub mod stats;
 pub mod slowlog;
 pub mod latency;
 pub mod turns;
+pub mod hot;
+pub mod big;
 pub mod by_key;
 pub mod blocked;
 pub mod channels;

@@ -6,10 +6,12 @@ use slab::Slab;
 
 use crate::config::Settings;
 use crate::state::ask::Ask;
+use crate::state::big::BigKeys;
 use crate::state::blocked::{Blocked, Waiting};
 use crate::state::by_key::ByKey;
 use crate::state::channels::Channels;
 use crate::state::gate::Gate;
+use crate::state::hot::HotKeys;
 use crate::state::latency::Latency;
 use crate::state::log::Log;
 use crate::state::session::Session;
@@ -196,8 +198,14 @@ pub struct State {
     pub latency: Latency,
     /// Where the time of the turns went.
     pub turns: Turns,
-    /// Commands that had run when one had to evict keys, the last that did.
-    pub evicted_for: u64,
+    /// The keys asked for most.
+    pub hot: HotKeys,
+    /// The biggest keys.
+    pub big: BigKeys,
+    /// The request is looked at that finds so many commands counted, or more.
+    pub look_at: u64,
+    /// The request that runs had to evict keys.
+    pub evicted: bool,
     /// The records of this turn.
     pub log: Log,
     /// Which replies wait for which batch.
@@ -246,7 +254,10 @@ impl State {
             slowlog: Slowlog::default(),
             latency: Latency::default(),
             turns: Turns::default(),
-            evicted_for: u64::MAX,
+            hot: HotKeys::default(),
+            big: BigKeys::default(),
+            look_at: 0,
+            evicted: false,
             log: Log::default(),
             gate: Gate::default(),
             persistence: Persistence {
