@@ -183,6 +183,14 @@ impl Host {
                 Ok(())
             }
             "port" | "bind" => self.reopen_listeners(before),
+            "metrics-port" | "metrics-bind" => {
+                let opened = self.web.open(&self.engine.state.settings);
+                opened.inspect_err(|_| {
+                    if let Err(why) = self.web.open(before) {
+                        log::error!("The listeners for metrics could not be opened again: {why}");
+                    }
+                })
+            }
             "maxclients" => {
                 let wanted = u64::from(self.engine.state.settings.maxclients) + 32;
                 if sys::raise_open_files(wanted) < wanted {

@@ -13,6 +13,7 @@ use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::rdb::Snapshots;
 use crate::io::sys;
+use crate::io::web::Web;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
 use crate::state::turns::Cause;
@@ -74,6 +75,8 @@ pub struct Host {
     pub listeners: Vec<Listener>,
     /// The TCP listeners are new, and nobody watches them yet.
     pub relisten: bool,
+    /// Metrics and the page.
+    pub web: Web,
     /// Clients that wait.
     pub waiting: Vec<Waiting>,
     pub(super) exit: Option<i32>,
@@ -122,6 +125,7 @@ impl Host {
             snapshots: Snapshots::default(),
             listeners: Vec::new(),
             relisten: false,
+            web: Web::default(),
             waiting: Vec::new(),
             exit: None,
             stops: 0,
@@ -344,6 +348,7 @@ impl Host {
             process.peak_bytes = memory::peak() as u64;
         }
         self.engine.watch_keys(elapsed);
+        self.web.tick(now);
         let evicted = self.engine.evict_clients();
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");

@@ -173,19 +173,32 @@ pub fn reopen_tcp(
     failure.map_or(Ok(()), Err)
 }
 
+/// Opens the listeners for metrics that the settings name.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub fn open_web(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+    open_addresses(&settings.metrics_bind, settings.metrics_port, settings)
+}
+
 /// Opens the TCP listeners that the settings name.
 ///
 /// # Errors
 ///
 /// As [`open_all`].
 fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+    open_addresses(&settings.bind, settings.port, settings)
+}
+
+fn open_addresses(addresses: &[String], port: u16, settings: &Settings) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
-    if settings.port == 0 {
+    if port == 0 {
         return Ok(listeners);
     }
-    for word in &settings.bind {
+    for word in addresses {
         let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
-        for addr in resolve(address, settings.port).map_err(|why| warn_bind(address, settings.port, &why))? {
+        for addr in resolve(address, port).map_err(|why| warn_bind(address, port, &why))? {
             match open_one(addr, settings) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => {
@@ -198,7 +211,7 @@ fn open_tcp(settings: &Settings) -> Result<Vec<TcpListener>, String> {
                                 | libc::ENOPROTOOPT
                         )
                     );
-                    let text = warn_bind(address, settings.port, &sys::reason(&error));
+                    let text = warn_bind(address, port, &sys::reason(&error));
                     if !(unavailable && (optional || address == "*" || address == "::*")) {
                         return Err(text);
                     }

@@ -37,7 +37,7 @@ use crate::io::clock::Clock;
 use crate::io::host::Host;
 use crate::io::load::{Rdb, Replay};
 use crate::io::rdb::{self, Keys};
-use crate::io::sys;
+use crate::io::{sys, web};
 use crate::state::server::Loading;
 use crate::state::turns::Cause;
 
@@ -254,6 +254,11 @@ impl Server {
         self.close_marked();
         self.send_all();
         self.host.lap(Cause::Send);
+        if self.host.web.is_busy() {
+            let Host { web, engine, clock, .. } = &mut self.host;
+            web.serve(engine, clock, self.poll.registry());
+            self.host.lap(Cause::Web);
+        }
         self.background();
         self.host.end_turn();
     }
@@ -270,7 +275,7 @@ impl Server {
 
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
-        let work = self.behind || self.acceptable || loading;
+        let work = self.behind || self.acceptable || self.host.web.is_busy() || loading;
         let idle = self.ready.is_empty() && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
@@ -296,7 +301,8 @@ impl Server {
                     }
                 }
                 LISTENERS => self.acceptable = true,
-                Token(token) => self.note_event(token - FIRST_CLIENT, event),
+                Token(token) if token < web::FIRST_TOKEN => self.note_event(token - FIRST_CLIENT, event),
+                Token(_) => self.host.web.note(event),
             }
         }
     }

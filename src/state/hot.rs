@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn sample(key: &[u8]) -> Option<Sample<'_>> {
-        let hash = key.iter().fold(7, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        let hash = key.iter().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         Some(Sample { database: 0, key, hash, write: key.len() == 1 })
     }
 

@@ -20,6 +20,7 @@ fn event(cause: Cause) -> Option<&'static str> {
         Cause::Expiry => "expire-cycle",
         Cause::Growth => "table-growth",
         Cause::Freeing => "freeing",
+        Cause::Web => "web",
     })
 }
 

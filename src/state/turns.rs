@@ -36,25 +36,30 @@ pub enum Cause {
     Growth,
     /// Freeing what was removed.
     Freeing,
+    /// Metrics and the live page.
+    Web,
     /// Loading data.
     Load,
 }
 
 /// How many causes there are.
-pub const CAUSES: usize = 14;
+pub const CAUSES: usize = 15;
 
 impl Cause {
     /// All of them, in the order of their numbers.
     pub const ALL: [Cause; CAUSES] = {
         use Cause::*;
-        [Wait, Events, Read, Commands, Eviction, Tick, Log, Sync, Fork, Send, Expiry, Growth, Freeing, Load]
+        [
+            Wait, Events, Read, Commands, Eviction, Tick, Log, Sync, Fork, Send, Expiry, Growth, Freeing,
+            Web, Load,
+        ]
     };
 
     /// Its name in figures.
     pub fn name(self) -> &'static str {
         [
             "wait", "events", "read", "commands", "eviction", "tick", "log", "sync", "fork", "send",
-            "expiry", "growth", "freeing", "load",
+            "expiry", "growth", "freeing", "web", "load",
         ][self as usize]
     }
 }

@@ -29,6 +29,7 @@ impl Server {
     /// Opens the listeners that the settings name.
     pub(super) fn listen(&mut self) -> Result<(), String> {
         self.host.listeners = listen::open_all(&self.host.engine.state.settings)?;
+        self.host.web.open(&self.host.engine.state.settings)?;
         for listener in &mut self.host.listeners {
             if let Listener::Unix(unix, _) = listener {
                 let watched = self.poll.registry().register(unix, LISTENERS, Interest::READABLE);
