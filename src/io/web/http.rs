@@ -61,7 +61,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
         let too_long = HEAD_LEN_MAX <= bytes.len();
         return if too_long { Parsed::Refused(HEAD_TOO_LARGE) } else { Parsed::Incomplete };
     };
-    if HEAD_LEN_MAX < end {
+    if HEAD_LEN_MAX <= end {
         return Parsed::Refused(HEAD_TOO_LARGE);
     }
     match std::str::from_utf8(&bytes[..end]) {

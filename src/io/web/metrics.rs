@@ -4,7 +4,7 @@
 //! only kvick has begins with `kvick_`. The figures are those of `INFO`. Those that would take a walk over all
 //! clients are left out, so that a scrape costs the same whoever is connected.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 use crate::command::kvick::biggest;
 use crate::command::registry::commands;
@@ -29,6 +29,40 @@ const DATABASES_SHOWN: usize = 16;
 /// The percentiles of the summaries.
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
+/// A value. Most are integers, which go without the formatting machinery.
+trait Number {
+    fn push(&self, out: &mut String);
+}
+
+macro_rules! integers {
+    ($($kind:ty)*) => {$(
+        impl Number for $kind {
+            fn push(&self, out: &mut String) {
+                out.push_str(itoa::Buffer::new().format(*self));
+            }
+        }
+    )*};
+}
+
+integers!(u8 u32 u64 usize i32 i64);
+
+impl Number for f64 {
+    fn push(&self, out: &mut String) {
+        if self.fract() == 0.0 && self.abs() < 1e15 {
+            (*self as i64).push(out);
+        } else {
+            // Writing to a string does not fail.
+            write!(out, "{self}").ok();
+        }
+    }
+}
+
+impl<T: Number> Number for &T {
+    fn push(&self, out: &mut String) {
+        (**self).push(out);
+    }
+}
+
 /// The text in the making.
 struct Text(String);
 
@@ -40,13 +74,14 @@ impl Text {
         }
     }
 
-    fn value(&mut self, value: impl Display) {
-        // Writing to a string does not fail.
-        writeln!(self.0, " {value}").ok();
+    fn value(&mut self, value: impl Number) {
+        self.0.push(' ');
+        value.push(&mut self.0);
+        self.0.push('\n');
     }
 
     /// A sample with labels.
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Number) {
         self.0.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             self.0.push(if index == 0 { '{' } else { ',' });
@@ -65,12 +100,12 @@ impl Text {
         self.value(value);
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Number) {
         self.family(name, "gauge", help);
         self.sample(name, &[], value);
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+    fn counter(&mut self, name: &str, help: &str, value: impl Number) {
         self.family(name, "counter", help);
         self.sample(name, &[], value);
     }
@@ -375,6 +410,9 @@ fn turns(text: &mut Text, state: &State) {
     text.family("kvick_turn_seconds", "histogram", "Where the time of a turn went, by cause.");
     for cause in Cause::ALL {
         let spread = turns.spread(cause);
+        if spread.turns == 0 {
+            continue;
+        }
         let mut seen = 0;
         for (level, count) in spread.counts.iter().enumerate().take(spread.counts.len() - 1) {
             seen += count;
