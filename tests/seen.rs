@@ -357,3 +357,40 @@ fn the_port_can_be_moved_and_closed_while_it_runs() {
     assert_eq!(Value::ok(), client.say("CONFIG SET metrics-port 0"));
     assert!(TcpStream::connect(("127.0.0.1", second)).is_err());
 }
+
+#[test]
+fn the_slow_log_keeps_secrets_and_counts_calls_only() {
+    let server = Server::start(&["--slowlog-log-slower-than", "0"]);
+    let mut client = server.client();
+    for line in ["AUTH somebody hush", "HELLO 2 AUTH default hush", "CONFIG SET masterauth hush", "GET"] {
+        client.say(line);
+    }
+    for line in ["MULTI", "SET a 1", "GET a", "EXEC", "INCRBY a"] {
+        client.say(line);
+    }
+    let log = client.say("SLOWLOG GET -1");
+    let lines: Vec<String> = log
+        .items()
+        .iter()
+        .rev()
+        .map(|entry| entry.items()[3].items().iter().map(Value::text).collect::<Vec<_>>().join(" "))
+        .filter(|line| line != "PING")
+        .collect();
+    let expected = [
+        "AUTH (redacted) (redacted)",
+        "HELLO 2 AUTH (redacted) (redacted)",
+        "CONFIG SET masterauth (redacted)",
+        "MULTI",
+        "SET a 1",
+        "GET a",
+    ];
+    assert_eq!(lines, expected);
+    let stats = client.say("INFO commandstats").text();
+    for (name, calls, rejected) in [("get", 1, 1), ("set", 1, 0), ("exec", 1, 0), ("incrby", 0, 1)] {
+        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect(name);
+        assert!(line.contains(&format!("calls={calls},")), "{line}");
+        assert!(line.contains(&format!("rejected_calls={rejected},")), "{line}");
+    }
+    assert_eq!(Value::ok(), client.say("CONFIG SET latency-tracking no"));
+    assert_eq!(client.say("INFO latencystats").text().trim(), "# Latencystats");
+}

@@ -427,6 +427,9 @@ fn errorstats(page: &mut Page, source: &Source<'_>) {
 
 fn latencystats(page: &mut Page, source: &Source<'_>) {
     page.section("Latencystats");
+    if !source.state.settings.latency_tracking {
+        return;
+    }
     let percentiles = &source.state.settings.latency_tracking_info_percentiles;
     for (row, figures) in commands().rows().iter().zip(&source.state.stats.commands) {
         let Some(histogram) = &figures.histogram else { continue };

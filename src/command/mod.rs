@@ -38,6 +38,7 @@ pub mod info;
 pub mod slowlog;
 pub mod latency;
 pub mod kvick;
+pub mod secret;
 pub mod server;
 pub mod debug;
 pub mod introspect;

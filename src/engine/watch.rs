@@ -11,18 +11,21 @@ use crate::state::turns::Cause;
 const BUCKETS_PER_TICK: usize = 256;
 
 impl Engine {
-    /// The request that has just run is to be looked at: because it had to evict keys, or as a sample.
+    /// The request that has just run is to be looked at: because it had to evict keys, because it was not run at all,
+    /// or as a sample. Returns whether it counts as a call.
     #[cold]
-    pub(super) fn look_at(&mut self, token: usize, args: Args<'_>, number: usize, nanos: u64) {
+    pub(super) fn look_at(&mut self, token: usize, args: Args<'_>, number: usize, nanos: u64) -> bool {
         let state = &mut self.state;
+        let counts = !std::mem::take(&mut state.uncounted);
         if std::mem::take(&mut state.evicted) {
             state.turns.nest(Cause::Eviction, nanos);
             state.note_latency("eviction-cycle", nanos);
         }
-        if state.hot.next <= state.stats.commands_processed {
+        if counts && state.hot.next <= state.stats.commands_processed {
             self.sample(token, args, number, nanos);
         }
         self.state.look_at = self.state.hot.next;
+        counts
     }
 
     fn sample(&mut self, token: usize, args: Args<'_>, number: usize, nanos: u64) {

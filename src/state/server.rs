@@ -206,6 +206,8 @@ pub struct State {
     pub look_at: u64,
     /// The request that runs had to evict keys.
     pub evicted: bool,
+    /// The request that was sent is not run, now at least: it is no call.
+    pub uncounted: bool,
     /// The records of this turn.
     pub log: Log,
     /// Which replies wait for which batch.
@@ -258,6 +260,7 @@ impl State {
             big: BigKeys::default(),
             look_at: 0,
             evicted: false,
+            uncounted: false,
             log: Log::default(),
             gate: Gate::default(),
             persistence: Persistence {
@@ -292,6 +295,11 @@ impl State {
         let weight = session.own_memory();
         self.clients_bytes = self.clients_bytes - session.weight + weight;
         session.weight = weight;
+    }
+
+    /// The request that was sent was refused before it ran, or waits for `EXEC`: it is no call.
+    pub fn leave_uncounted(&mut self) {
+        (self.uncounted, self.look_at) = (true, 0);
     }
 
     /// Bytes in use that are not the data's fault, and for which no key is evicted: what clients have, and
