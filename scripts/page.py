@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 1360, 1000
 SHOWN = {
     "ops": "/s", "lat": "s", "mem": "iB", "keys": "", "conn": "", "busy": "%", "state": "live",
     "heat": "commands", "worst": "Last minutes", "log": "appendfsync", "rdb": "Changes since", "dbs": "db0",
-    "hot": "hot:key", "bigk": "big:list", "cmds": "99.9", "slow": "debug", "clients": "127.0.0.1",
+    "hot": "hot:key", "bigk": "big:list", "cmds": "99.9", "slow": "SLEEP", "clients": "127.0.0.1",
 }
 
 

@@ -25,15 +25,8 @@ kvick=${KVICK:-target/release/kvick}
 shots=${1:-$(mktemp -d)}
 mkdir -p "$shots"
 work=$(mktemp -d)
-read -r port web driver < <(python3 - <<'PORTS'
-import socket
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-print(*(it.getsockname()[1] for it in held))
-PORTS
-)
-"$kvick" --port "$port" --metrics-port "$web" --dir "$work" --enable-debug-command yes >"$work/log" 2>&1 &
-server=$!
 load=
+server=
 stop() {
     kill $server $load 2>/dev/null || true
     wait 2>/dev/null || true
@@ -41,8 +34,25 @@ stop() {
 }
 trap stop EXIT
 cli() { redis-cli -p "$port" "$@" >/dev/null; }
-until cli PING 2>/dev/null; do
-    kill -0 $server || { cat "$work/log"; exit 1; }
+
+# Ports that were free a moment ago may be somebody else's by now: tried again.
+start() {
+    read -r port web driver < <(python3 - <<'PORTS'
+import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+print(*(it.getsockname()[1] for it in held))
+PORTS
+    )
+    "$kvick" --port "$port" --metrics-port "$web" --dir "$work" --enable-debug-command yes >"$work/log" 2>&1 &
+    server=$!
+    until cli PING 2>/dev/null; do
+        kill -0 $server 2>/dev/null || return 1
+    done
+}
+tries=0
+until start; do
+    tries=$((tries + 1))
+    [[ $tries -lt 10 ]] || { cat "$work/log"; exit 1; }
 done
 
 cli RPUSH big:list $(seq 5000)
