@@ -120,6 +120,9 @@ fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 /// none because they are not counters.
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.state.stats.reset();
+    ctx.state.turns.reset();
+    ctx.state.hot.reset();
+    ctx.state.look_at = 0;
     ctx.keys.counters = Counters::default();
     let persistence = &mut ctx.state.persistence;
     persistence.rewrites = 0;

@@ -138,7 +138,7 @@ fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// Compares in a time that depends on the length of `given` only, so that no byte of the secret can be found
 /// out by the clock.
-fn equal_in_constant_time(given: &[u8], secret: &[u8]) -> bool {
+pub(crate) fn equal_in_constant_time(given: &[u8], secret: &[u8]) -> bool {
     let mut difference = given.len() ^ secret.len();
     for (index, byte) in given.iter().enumerate() {
         let other = if secret.is_empty() { 0 } else { secret[index % secret.len()] };

@@ -17,6 +17,7 @@ use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::channels::Scope;
 use crate::state::server::Loading;
+use crate::state::turns::{Cause, Turn};
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -103,6 +104,7 @@ static SECTIONS: &[Section] = &[
     Section { name: "commandstats", default: false, write: commandstats },
     Section { name: "errorstats", default: true, write: errorstats },
     Section { name: "latencystats", default: false, write: latencystats },
+    Section { name: "turns", default: false, write: turns },
     Section { name: "cluster", default: true, write: cluster },
     Section { name: "keyspace", default: true, write: keyspace },
 ];
@@ -371,7 +373,7 @@ fn event_loop(page: &mut Page, source: &Source<'_>) {
     let turns = stats.rate_turns.per_second();
     let turn_micros = stats.rate_turn_micros.per_second().checked_div(turns).unwrap_or(0);
     page.field("eventloop_cycles", stats.turns);
-    page.field("eventloop_duration_sum", stats.turn_micros);
+    page.field("eventloop_duration_sum", stats.turn_nanos / 1000);
     page.field("eventloop_duration_cmd_sum", command_nanos / 1000);
     page.field("instantaneous_eventloop_cycles_per_sec", turns);
     page.field("instantaneous_eventloop_duration_usec", turn_micros);
@@ -429,6 +431,9 @@ fn errorstats(page: &mut Page, source: &Source<'_>) {
 
 fn latencystats(page: &mut Page, source: &Source<'_>) {
     page.section("Latencystats");
+    if !source.state.settings.latency_tracking {
+        return;
+    }
     let percentiles = &source.state.settings.latency_tracking_info_percentiles;
     for (row, figures) in commands().rows().iter().zip(&source.state.stats.commands) {
         let Some(histogram) = &figures.histogram else { continue };
@@ -438,6 +443,46 @@ fn latencystats(page: &mut Page, source: &Source<'_>) {
         let texts: Vec<String> = percentiles.iter().map(micros).collect();
         page.field(&format!("latency_percentiles_usec_{}", row.full_name), texts.join(","));
     }
+}
+
+/// Where the time of the loop went: kvick's own section. Durations are in microseconds.
+fn turns(page: &mut Page, source: &Source<'_>) {
+    let turns = &source.state.turns;
+    page.section("Turns");
+    page.field("turns", turns.spread(Cause::Wait).turns);
+    for cause in Cause::ALL {
+        let spread = turns.spread(cause);
+        if spread.turns == 0 {
+            continue;
+        }
+        let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percentile| spread.percentile_micros(percentile));
+        let (usec, max) = (spread.nanos / 1000, spread.nanos_max.div_ceil(1000));
+        page.field(
+            &format!("turn_{}", cause.name()),
+            format_args!(
+                "turns={},usec={usec},max_usec={max},p50={p50},p99={p99},p99.9={p999}",
+                spread.turns
+            ),
+        );
+        let counts = spread.counts.iter().enumerate().filter(|(_, count)| **count != 0);
+        let counts: Vec<String> = counts.map(|(level, count)| format!("{}={count}", 1u64 << level)).collect();
+        page.field(&format!("turn_below_usec_{}", cause.name()), counts.join(","));
+    }
+    worst_turn(page, "turn_worst", turns.worst());
+    worst_turn(page, "turn_worst_recent", turns.worst_recent());
+}
+
+/// A turn with its causes, the worst first.
+fn worst_turn(page: &mut Page, name: &str, turn: &Turn) {
+    if turn.at_ms == 0 {
+        return;
+    }
+    let busy = turn.busy_nanos() / 1000;
+    let mut text = format!("usec={busy},at={}", turn.at_ms / 1000);
+    for (cause, nanos) in turn.causes().into_iter().filter(|(_, nanos)| 1000 <= *nanos) {
+        text.push_str(&format!(",{}={}", cause.name(), nanos / 1000));
+    }
+    page.field(name, format_args!("{text},commands_run={}", turn.commands));
 }
 
 fn cluster(page: &mut Page, _: &Source<'_>) {

@@ -238,6 +238,40 @@ const ADVICE: &[(&str, &str)] = &[
         "The fork for a rewrite took long: it copies the page tables, which grow with memory. Rewrite less \
          often (auto-aof-rewrite-percentage) or when there is little to do.",
     ),
+    (
+        "aof-rename",
+        "A rewrite began with a new file and a new manifest, and the directory took long to be synced: the disk is \
+         slow or shared.",
+    ),
+    (
+        "rdb-unlink-temp-file",
+        "Deleting what a killed child had written took long; some file systems free big files slowly.",
+    ),
+    (
+        "read",
+        "Reading from clients took long: a great many clients or bytes at once, or the process was held up from \
+         outside in the middle of it (swapping, more running threads than processors, a busy hypervisor).",
+    ),
+    (
+        "send",
+        "Sending replies took long: many or big ones at once. Smaller ranges and client-output-buffer-limit help; if \
+         the replies are small the process was held up from outside.",
+    ),
+    (
+        "events",
+        "Taking events in took long: a storm of new connections (keep them open, use a pool), or a rewrite that began \
+         when a sync was done.",
+    ),
+    ("tick", "The tick took long: a snapshot or rewrite that began, or very many clients to look after."),
+    (
+        "table-growth",
+        "Growing a table took long although it goes step by step: the system was slow to hand out memory.",
+    ),
+    (
+        "freeing",
+        "Freeing what was removed took long although it goes in slices: the system was slow to take memory back.",
+    ),
+    ("web", "The metrics or the page took long; many commands and databases make them bigger."),
     ("expire", "Many keys fell due at the same time. Spread their deadlines."),
     (
         "eviction",
@@ -250,13 +284,15 @@ fn diagnosis(state: &State, now_secs: i64) -> String {
     let threshold = state.settings.latency_monitor_threshold;
     let events = state.latency.iter();
     if events.len() == 0 {
-        return match threshold {
+        let mut out = match threshold {
             0 => String::from(
                 "Nobody is watching: latency monitoring is off. \
                  CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n",
             ),
             _ => format!("Nothing has taken {threshold} ms or longer so far.\n"),
         };
+        longest_turns(&mut out, state);
+        return out;
     }
     let mut out = format!("Events that took {threshold} ms or longer, by their last samples:\n\n");
     if threshold == 0 {
@@ -281,12 +317,42 @@ fn diagnosis(state: &State, now_secs: i64) -> String {
         advice
             .push("The slow log notes only what is slower than these events; lower slowlog-log-slower-than.");
     }
+    longest_turns(&mut out, state);
     if !advice.is_empty() {
         out.push_str("\nWhat may help:\n\n");
         advice.iter().for_each(|text| out.push_str(&format!("- {text}\n")));
     }
     out
 }
+
+/// Says of the longest turns of the loop, in which nobody was served, what they did.
+fn longest_turns(out: &mut String, state: &State) {
+    let turns = &state.turns;
+    for (when, turn) in [("of the last minutes", turns.worst_recent()), ("ever", turns.worst())] {
+        let nanos = turn.busy_nanos();
+        if turn.at_ms == 0 || nanos == 0 {
+            continue;
+        }
+        let causes: Vec<String> = turn
+            .causes()
+            .into_iter()
+            .map(|(cause, part)| (cause, part, part as f64 * 100.0 / nanos as f64))
+            .filter(|(_, _, percent)| CAUSE_PERCENT_MIN <= *percent)
+            .map(|(cause, part, percent)| {
+                format!("{} {:.3} ms ({percent:.0} %)", cause.name(), part as f64 / 1e6)
+            })
+            .collect();
+        out.push_str(&format!(
+            "\nThe longest turn {when} took {:.3} ms and ran {} commands: {}.\n",
+            nanos as f64 / 1e6,
+            turn.commands,
+            causes.join(", ")
+        ));
+    }
+}
+
+/// Parts of a turn below this are not worth a word.
+const CAUSE_PERCENT_MIN: f64 = 2.0;
 
 /// The samples of an event in four figures.
 struct Analysis {

@@ -37,6 +37,8 @@ pub mod memory;
 pub mod info;
 pub mod slowlog;
 pub mod latency;
+pub mod kvick;
+pub mod secret;
 pub mod server;
 pub mod debug;
 pub mod introspect;

@@ -36,6 +36,7 @@ static FAMILIES: &[&[Command]] = &[
     crate::command::info::COMMANDS,
     crate::command::slowlog::COMMANDS,
     crate::command::latency::COMMANDS,
+    crate::command::kvick::COMMANDS,
     crate::command::server::COMMANDS,
     crate::command::debug::COMMANDS,
     crate::command::introspect::COMMANDS,

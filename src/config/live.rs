@@ -298,6 +298,10 @@ live! {
         "50 99 99.9";
     /// Which events of keys are published.
     notify_keyspace_events: Events = "notify-keyspace-events", Kind::Events, "";
+    /// The port of the metrics and the live page; zero for none.
+    metrics_port: u16 = "metrics-port", int(0, 65535), "0";
+    /// Addresses they listen on; one that starts with `-` may fail.
+    metrics_bind: Vec<String> = "metrics-bind", Kind::Addresses, "127.0.0.1 -::1";
 
     // Background work.
     /// Whether tables grow in the background too.

@@ -1,5 +1,8 @@
 //! What all collections have in common, whatever their type: how they are named, what they weigh, how they go.
 
+/// Nodes of a long list or stream that a rough measure of it looks at.
+pub const ROUGH_NODES: usize = 64;
+
 /// A list, set, hash, sorted set or stream.
 pub trait Collection {
     /// The name that `OBJECT ENCODING` replies.
@@ -7,6 +10,11 @@ pub trait Collection {
 
     /// Heap bytes behind the word that an entry holds.
     fn memory(&self) -> usize;
+
+    /// The same, where it takes a walk about as much: in a time that does not grow with the elements.
+    fn rough_memory(&self) -> usize {
+        self.memory()
+    }
 
     /// Whether dropping it takes long enough to be done in slices.
     fn is_heavy(&self) -> bool;

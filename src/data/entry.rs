@@ -652,12 +652,20 @@ impl Entry {
 
     /// Bytes of memory: the block and what it owns.
     pub fn memory(&self) -> usize {
-        let owned = match (self.string(), self.collection()) {
+        self.block_len() + self.owned(|it| it.memory())
+    }
+
+    /// The same, quickly; see [`Collection::rough_memory`].
+    pub fn rough_memory(&self) -> usize {
+        self.block_len() + self.owned(|it| it.rough_memory())
+    }
+
+    fn owned(&self, of: fn(&dyn Collection) -> usize) -> usize {
+        match (self.string(), self.collection()) {
             (Some(Str::Shared(bytes)), _) => bytes.len(),
-            (_, Some(collection)) => collection.memory(),
+            (_, Some(collection)) => of(collection),
             _ => 0,
-        };
-        self.block_len() + owned
+        }
     }
 
     /// Whether dropping it takes long enough to be done in slices.

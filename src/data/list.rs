@@ -467,6 +467,13 @@ impl Collection for List {
             }
     }
 
+    fn rough_memory(&self) -> usize {
+        match &self.form {
+            Form::Quick(quick) => size_of::<List>() + quick.rough_memory(),
+            Form::Small(_) => self.memory(),
+        }
+    }
+
     fn is_heavy(&self) -> bool {
         HEAVY_NODES < self.nodes()
     }

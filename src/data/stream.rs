@@ -26,7 +26,7 @@ pub use self::trim::{Measure, References, Trim};
 
 use self::iter::node_of;
 use self::node::Node;
-use crate::data::collection::Collection;
+use crate::data::collection::{Collection, ROUGH_NODES};
 
 /// Fields and values of one entry may not have more bytes than this together, and no node grows beyond it.
 pub const ENTRY_BYTES_MAX: u64 = 1 << 30;
@@ -300,6 +300,15 @@ impl Collection for Stream {
 
     fn memory(&self) -> usize {
         size_of::<Stream>() + self.entries.memory() + self.groups.memory()
+    }
+
+    /// As if all nodes were like the first ones, and without the groups.
+    fn rough_memory(&self) -> usize {
+        let nodes = &self.entries.nodes;
+        let some: usize = nodes.iter().take(ROUGH_NODES).map(Node::memory).sum();
+        let seen = nodes.len().clamp(1, ROUGH_NODES);
+        let all = (some as u128 * nodes.len() as u128 / seen as u128) as usize;
+        size_of::<Stream>() + all + nodes.capacity() * size_of::<Node>()
     }
 
     fn is_heavy(&self) -> bool {

@@ -341,6 +341,13 @@ impl Collection for Zset {
         }
     }
 
+    fn rough_memory(&self) -> usize {
+        match self.0.view() {
+            View::Pack(pack) => pack.memory(),
+            View::Big(big) => big.rough_memory(),
+        }
+    }
+
     fn is_heavy(&self) -> bool {
         match self.0.view() {
             View::Pack(_) => false,

@@ -6,6 +6,7 @@
 
 use crate::command::connection::is_secret;
 use crate::command::registry::{Found, Row, commands};
+use crate::command::secret::without_secrets;
 use crate::command::spec::flag::{
     FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
 };
@@ -103,7 +104,10 @@ impl Engine {
         if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
         {
             match checked {
-                Ok(number) => self.queue(token, args, number),
+                Ok(number) => {
+                    self.state.leave_uncounted();
+                    self.queue(token, args, number);
+                }
                 Err(error) => {
                     self.spoil(token);
                     self.reply_error(error.as_str());
@@ -163,6 +167,7 @@ impl Engine {
         };
         refused.map_or(Ok(number), |error| {
             self.state.stats.commands[number].rejected += 1;
+            self.state.leave_uncounted();
             Err(error)
         })
     }
@@ -318,31 +323,34 @@ impl Engine {
     #[inline]
     pub fn account(&mut self, token: usize, args: Args<'_>, prepared: Prepared, nanos: u64) {
         let Some(number) = prepared.number() else { return };
+        let session = &mut self.state.sessions[token];
+        session.last_command = Some(number);
+        if self.state.look_at <= self.state.stats.commands_processed
+            && !self.look_at(token, args, number, nanos)
+        {
+            return;
+        }
         let state = &mut self.state;
         state.stats.count_call(number, nanos, state.settings.latency_tracking);
-        let session = &mut state.sessions[token];
-        session.last_command = Some(number);
-        session.commands += 1;
+        state.sessions[token].commands += 1;
         let slow = state.settings.slowlog_log_slower_than;
         if 0 <= slow && slow as u64 * 1000 <= nanos && !commands().row(number).command.has(SKIP_SLOWLOG) {
-            self.note_slow(token, args, nanos / 1000);
+            self.note_slow(token, args, number, nanos / 1000);
         }
-        let threshold = self.state.settings.latency_monitor_threshold;
-        if threshold != 0 && threshold * 1_000_000 <= nanos {
+        if self.state.is_spike(nanos) {
             let event = if commands().row(number).command.has(FAST) { "fast-command" } else { "command" };
-            let at_secs = self.state.process.now_ms / 1000;
-            self.state.latency.add(event, at_secs, nanos / 1_000_000);
+            self.state.note_latency(event, nanos);
         }
     }
 
     #[cold]
-    fn note_slow(&mut self, token: usize, args: Args<'_>, micros: u64) {
+    fn note_slow(&mut self, token: usize, args: Args<'_>, number: usize, micros: u64) {
         let state = &mut self.state;
         let session = &state.sessions[token];
         let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
-        let hide = |index: usize| if is_secret(args, index) { &b"(redacted)"[..] } else { args.get(index) };
-        let args = (0..args.len()).map(hide);
-        state.slowlog.add(at_secs, micros, args, (&session.addr, &session.name), len_max);
+        let words = without_secrets(&commands().row(number).full_name, args);
+        let client = (session.addr.as_str(), &session.name[..]);
+        state.slowlog.add(at_secs, micros, words.into_iter(), client, len_max);
     }
 
     /// In: the client has sent what is no request. Replies the error; the connection closes after it.

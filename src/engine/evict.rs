@@ -89,6 +89,7 @@ impl Engine {
     #[cold]
     fn make_room_for_bytes(&mut self, bytes: usize) -> Option<Error> {
         let keys = keys_per_command(self.state.settings.maxmemory_eviction_tenacity, bytes);
+        (self.state.evicted, self.state.look_at) = (true, 0);
         (self.make_room(keys) == Room::None)
             .then_some(Error::of("OOM command not allowed when used memory > 'maxmemory'."))
     }

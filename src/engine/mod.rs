@@ -9,6 +9,7 @@ pub mod sessions;
 pub mod replay;
 pub mod load;
 pub mod tick;
+pub mod watch;
 pub mod snapshot;
 
 pub use self::core::Engine;

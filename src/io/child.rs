@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::Engine;
 use crate::io::{clock, logger, proc, sys};
 use crate::state::server::Persistence;
+use crate::state::turns::Cause;
 
 /// Keys between two reports.
 const REPORT_EVERY_KEYS: u64 = 20_000;
@@ -98,10 +99,8 @@ impl Child {
                 let state = &mut engine.state;
                 state.stats.total_forks += 1;
                 state.stats.latest_fork_micros = micros;
-                let threshold_ms = state.settings.latency_monitor_threshold;
-                if threshold_ms != 0 && threshold_ms <= micros / 1000 {
-                    state.latency.add("fork", state.process.now_ms / 1000, micros / 1000);
-                }
+                state.turns.nest(Cause::Fork, micros * 1000);
+                state.note_latency("fork", micros * 1000);
                 let keys_total = engine.keys.databases().iter().map(|database| database.len() as u64).sum();
                 Ok(Child { pid, path: path_of(pid as u32), reports, keys_total, cow_bytes: 0 })
             }

@@ -188,6 +188,14 @@ impl Host {
                 self.update_tls()?;
                 self.reopen_listeners(before)
             }
+            "metrics-port" | "metrics-bind" => {
+                let opened = self.web.open(&self.engine.state.settings);
+                opened.inspect_err(|_| {
+                    if let Err(why) = self.web.open(before) {
+                        log::error!("The listeners for metrics could not be opened again: {why}");
+                    }
+                })
+            }
             "maxclients" | "maxclients-reserved" => self.raise_open_files(),
             name if tls::uses(name) => self.update_tls(),
             // The files would stay where they are, and the next start would not find them.

@@ -18,8 +18,10 @@ use crate::io::rdb::Snapshots;
 use crate::io::ripen::Ripening;
 use crate::io::sys;
 use crate::io::tls;
+use crate::io::web::Web;
 use crate::resp::request::Args;
 use crate::state::session::Closing;
+use crate::state::turns::Cause;
 
 /// Ticks in a second.
 const TICKS_PER_SECOND: u64 = 10;
@@ -87,6 +89,8 @@ pub struct Host {
     pub(super) tls_files: Vec<Option<(SystemTime, u64)>>,
     /// The TCP listeners are new, and nobody watches them yet.
     pub relisten: bool,
+    /// Metrics and the page.
+    pub web: Web,
     /// Clients that wait.
     pub waiting: Vec<Waiting>,
     pub(super) exit: Option<i32>,
@@ -95,7 +99,9 @@ pub struct Host {
     last_ticks: u64,
     /// Further clients are to be closed for the memory of all.
     evicting: bool,
-    turn_started_micros: u64,
+    /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
+    part_ticks: u64,
+    requests_ticks: u64,
     ticks: u64,
     last_tick_ms: u64,
 }
@@ -131,7 +137,6 @@ impl Host {
         engine.state.process.startup_bytes = memory::used() as u64;
         Ok(Host {
             engine,
-            clock,
             store,
             snapshots: Snapshots::default(),
             ripening: Ripening::default(),
@@ -139,12 +144,15 @@ impl Host {
             tls: None,
             tls_files: Vec::new(),
             relisten: false,
+            web: Web::default(),
             waiting: Vec::new(),
             exit: None,
             stops: 0,
             last_ticks: 0,
             evicting: false,
-            turn_started_micros: 0,
+            part_ticks: clock.ticks(),
+            requests_ticks: 0,
+            clock,
             ticks: 0,
             last_tick_ms: 0,
         })
@@ -158,27 +166,47 @@ impl Host {
     /// Events have come: the date of this turn is taken.
     pub fn begin_turn(&mut self) {
         let micros = self.clock.date_micros();
-        self.turn_started_micros = self.clock.mono_micros();
         let process = &mut self.engine.state.process;
         process.now_micros = micros;
         process.now_ms = micros / 1000;
-        process.mono_ms = self.turn_started_micros / 1000;
+        process.mono_ms = self.clock.mono_ms();
         self.engine.set_now(crate::base::date::UnixMs(micros / 1000));
+    }
+
+    /// A part of the turn is over.
+    #[inline]
+    pub fn lap(&mut self, cause: Cause) {
+        let now = self.clock.ticks();
+        let nanos = self.clock.nanos_between(self.part_ticks, now);
+        self.part_ticks = now;
+        self.engine.state.turns.lap(cause, nanos);
     }
 
     /// The turn is over.
     pub fn end_turn(&mut self) {
-        let micros = self.clock.mono_micros() - self.turn_started_micros;
-        self.engine.state.stats.turns += 1;
-        self.engine.state.stats.turn_micros += micros;
+        let state = &mut self.engine.state;
+        let nanos = state.turns.end(state.process.now_ms, state.stats.commands_processed);
+        state.stats.turns += 1;
+        state.stats.turn_nanos += nanos;
+        state.note_turn(nanos);
+        state.turns.begin();
     }
 
     /// The requests that follow are this client's.
     pub fn enter(&mut self, session: usize) {
         self.engine.enter(session);
         self.last_ticks = self.clock.ticks();
+        self.requests_ticks = self.last_ticks;
+        self.engine.state.turns.begin_requests();
         let now = self.engine.state.process.mono_ms;
         self.engine.state.sessions[session].active_ms = now;
+    }
+
+    /// The client's requests have run. Its last one was when the clock was read last.
+    #[inline]
+    pub fn leave(&mut self) {
+        let nanos = self.clock.nanos_between(self.requests_ticks, self.last_ticks);
+        self.engine.state.turns.end_requests(nanos);
     }
 
     /// Runs one request, counts it, and grants what it asks for.
@@ -368,7 +396,7 @@ impl Host {
         stats.rate_input.sample(stats.net_input_bytes, elapsed);
         stats.rate_output.sample(stats.net_output_bytes, elapsed);
         stats.rate_turns.sample(stats.turns, elapsed);
-        stats.rate_turn_micros.sample(stats.turn_micros, elapsed);
+        stats.rate_turn_micros.sample(stats.turn_nanos / 1000, elapsed);
         self.engine.state.process.blocked_clients = self.waiting.len() + self.engine.state.waiting.count;
         if self.ticks % TICKS_PER_FIGURES == 1 {
             self.clock.calibrate();
@@ -377,6 +405,8 @@ impl Host {
             process.cpu_secs = sys::cpu_secs();
             process.peak_bytes = memory::peak() as u64;
         }
+        self.engine.watch_keys(elapsed);
+        self.web.tick(now);
         self.evict_clients();
         if self.ripening.in_tick() && !self.engine.has_snapshot() {
             self.ripen();
@@ -428,23 +458,24 @@ impl Host {
 
     /// Expiry, eviction, growth of tables and freeing, for about so many microseconds. Returns whether work is left.
     pub fn background(&mut self, micros_max: u64) -> bool {
-        let start = self.clock.mono_micros();
+        let start = self.part_ticks;
         let mut more = true;
         // While data is loaded, a table that was sized for it would shrink again, and what the log says of a key
         // may end in a later deadline.
         let loading = self.engine.state.persistence.loading.is_some();
         let mut expiring = !self.engine.state.debug.pause_cron && !loading;
-        while more && self.clock.mono_micros() - start < micros_max {
+        while more && self.clock.nanos_between(start, self.part_ticks) < micros_max * 1000 {
             more = false;
             for _ in 0..STEPS_PER_LOOK {
-                let before = self.clock.ticks();
                 expiring = expiring && self.engine.expire_step();
-                let nanos = self.clock.nanos_between(before, self.clock.ticks());
-                self.engine.state.stats.expire_cycle_nanos += nanos;
+                self.lap(Cause::Expiry);
                 more = expiring;
                 more |= self.engine.evict_step();
+                self.lap(Cause::Eviction);
                 more |= !loading && self.engine.table_step();
+                self.lap(Cause::Growth);
                 more |= self.engine.free_step();
+                self.lap(Cause::Freeing);
                 if !more {
                     break;
                 }
@@ -453,6 +484,8 @@ impl Host {
         if more {
             self.engine.state.stats.expired_time_cap_reached += u64::from(expiring);
         }
+        let expiry_nanos = self.engine.state.turns.current().nanos[Cause::Expiry as usize];
+        self.engine.state.stats.expire_cycle_nanos += expiry_nanos;
         more
     }
 }

@@ -198,26 +198,32 @@ pub fn reopen_tcp(
     failure.map_or(Ok(()), Err)
 }
 
+/// Opens the listeners for metrics that the settings name.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub fn open_web(settings: &Settings) -> Result<Vec<TcpListener>, String> {
+    open_addresses(&settings.metrics_bind, settings.metrics_port, settings)
+}
+
 /// Opens the TCP listeners that the settings name, with TLS and without.
 ///
 /// # Errors
 ///
 /// As [`open_all`].
 fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
-    if settings.port != 0 {
-        listeners.extend(open_port(settings.port, settings)?.into_iter().map(Listener::Tcp));
-    }
-    if settings.tls_port != 0 {
-        listeners.extend(open_port(settings.tls_port, settings)?.into_iter().map(Listener::Tls));
-    }
-    Ok(listeners)
+    let plain = open_addresses(&settings.bind, settings.port, settings)?.into_iter().map(Listener::Tcp);
+    let secure = open_addresses(&settings.bind, settings.tls_port, settings)?.into_iter().map(Listener::Tls);
+    Ok(plain.chain(secure).collect())
 }
 
-/// Opens a port on every address that the settings name.
-fn open_port(port: u16, settings: &Settings) -> Result<Vec<TcpListener>, String> {
+fn open_addresses(addresses: &[String], port: u16, settings: &Settings) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
-    for word in &settings.bind {
+    if port == 0 {
+        return Ok(listeners);
+    }
+    for word in addresses {
         let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
         for addr in resolve(address, port).map_err(|why| warn_bind(address, port, &why))? {
             match open_one(addr, settings) {

@@ -13,6 +13,7 @@ pub mod child;
 pub mod window;
 pub mod rdb;
 pub mod aof;
+pub mod web;
 pub mod host;
 pub mod load;
 pub mod grant;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::engine::snapshot::rdb::write_rdb;
 use crate::io::child::{Child, Finished};
+use crate::io::clock;
 
 /// Bytes of a file between two syncs, so that the last one is short.
 const SYNC_EVERY_BYTES: usize = 4 << 20;
@@ -191,7 +192,9 @@ impl Snapshots {
     pub fn end_child(&mut self, engine: &mut Engine) -> bool {
         let Some(Running { mut child, .. }) = self.running.take() else { return false };
         child.end();
+        let before = clock::moment();
         remove_leftover(child.path());
+        engine.state.note_latency("rdb-unlink-temp-file", before.elapsed().as_nanos() as u64);
         engine.end_snapshot();
         engine.state.persistence.save_in_progress = false;
         true

@@ -39,8 +39,9 @@ use crate::io::host::Host;
 use crate::io::load::{Rdb, Replay};
 use crate::io::rdb::{self, Keys};
 use crate::io::ripen::QUIET_MICROS;
-use crate::io::sys;
+use crate::io::{sys, web};
 use crate::state::server::Loading;
+use crate::state::turns::Cause;
 
 use serve::{LANES, Lane};
 
@@ -152,6 +153,10 @@ impl Server {
         if self.host.exit_code().is_none() {
             log::info!("Ready to accept connections");
         }
+        // What was no turn, and turns between two pieces of a file, say nothing of those that come.
+        self.host.lap(Cause::Load);
+        self.host.engine.state.turns.begin();
+        self.host.engine.state.turns.reset();
         while self.host.exit_code().is_none() {
             self.turn(&mut events);
         }
@@ -239,28 +244,42 @@ impl Server {
     }
 
     fn turn(&mut self, events: &mut Events) {
+        if self.host.engine.state.persistence.loading.is_some() {
+            self.host.lap(Cause::Load);
+        }
         self.wait(events);
+        self.host.lap(Cause::Wait);
         self.host.begin_turn();
         self.collect(events);
         if self.acceptable {
             self.accept();
         }
+        self.host.lap(Cause::Events);
         self.serve();
         if !self.shaking.is_empty() {
             self.shake_hands();
         }
         self.host.relieve();
+        self.host.lap(Cause::Read);
         self.tick();
         self.watch_new_listeners();
         self.end_waits();
         self.host.engine.broadcast_stale();
         self.mark_touched();
+        self.host.lap(Cause::Tick);
         self.host.write_log();
+        self.host.lap(Cause::Log);
         if self.host.sendable() != self.sendable {
             self.release_held();
         }
         self.close_marked();
         self.send_all();
+        self.host.lap(Cause::Send);
+        if self.host.web.is_busy() {
+            let Host { web, engine, clock, .. } = &mut self.host;
+            web.serve(engine, clock, self.poll.registry());
+            self.host.lap(Cause::Web);
+        }
         self.background();
         self.host.end_turn();
     }
@@ -277,7 +296,8 @@ impl Server {
 
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
-        let work = self.behind || self.acceptable || loading || !self.shaking.is_empty();
+        let work =
+            self.behind || self.acceptable || self.host.web.is_busy() || loading || !self.shaking.is_empty();
         let served = self.ready.is_empty() && self.greedy.is_empty();
         let idle = served && self.sending.is_empty() && !work;
         let next =
@@ -316,7 +336,8 @@ impl Server {
                     }
                 }
                 LISTENERS => self.acceptable = true,
-                Token(token) => self.note_event(token - FIRST_CLIENT, event),
+                Token(token) if token < web::FIRST_TOKEN => self.note_event(token - FIRST_CLIENT, event),
+                Token(_) => self.host.web.note(event),
             }
         }
     }

@@ -11,7 +11,9 @@ const FINE_BITS: u32 = FINE.ilog2();
 /// The longest duration that is told from longer ones, a good minute.
 const NANOS_MAX: u64 = (1 << MAX_BITS) - 1;
 const MAX_BITS: u32 = 36;
-const BUCKETS: usize = (MAX_BITS - FINE_BITS + 1) as usize * FINE;
+const BUCKETS: usize = OCTAVES * FINE;
+/// Powers of two that are told apart; the first stands for everything below [`FINE`].
+pub const OCTAVES: usize = (MAX_BITS - FINE_BITS + 1) as usize;
 
 /// The first and the last of the powers of two, in nanoseconds, at which [`Histogram::cumulative_micros`]
 /// reports.
@@ -71,14 +73,35 @@ impl Histogram {
         self.total
     }
 
+    /// How many were counted in each power of two: the first below [`FINE`] nanoseconds, the next below twice
+    /// that, and so on.
+    pub fn octaves(&self) -> [u64; OCTAVES] {
+        let mut sums = [0; OCTAVES];
+        for (sum, fine) in sums.iter_mut().zip(self.counts.as_chunks::<FINE>().0) {
+            *sum = fine.iter().sum();
+        }
+        sums
+    }
+
     /// A duration in nanoseconds which `percentile` per cent of the counted ones do not exceed.
     pub fn percentile(&self, percentile: f64) -> u64 {
+        self.percentile_among(&self.octaves(), percentile)
+    }
+
+    /// The same for who has the powers of two at hand.
+    pub fn percentile_among(&self, octaves: &[u64; OCTAVES], percentile: f64) -> u64 {
         let wanted = (self.total as f64 * percentile / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            seen += count;
-            if wanted <= seen {
-                return upper(index);
+        for (octave, sum) in octaves.iter().enumerate() {
+            if seen + sum < wanted {
+                seen += sum;
+                continue;
+            }
+            for index in octave * FINE..(octave + 1) * FINE {
+                seen += self.counts[index];
+                if wanted <= seen {
+                    return upper(index);
+                }
             }
         }
         0
@@ -89,10 +112,11 @@ impl Histogram {
     /// is counted.
     pub fn cumulative_micros(&self) -> Vec<(u64, u64)> {
         let mut out: Vec<(u64, u64)> = Vec::new();
-        let mut rest = self.counts.iter().enumerate().peekable();
+        let octaves = self.octaves();
+        let mut rest = octaves.iter().enumerate().peekable();
         let mut seen = 0;
         for level in FIRST_LEVEL..=LAST_LEVEL {
-            while let Some((_, count)) = rest.next_if(|(index, _)| upper(*index) < 1 << level) {
+            while let Some((_, count)) = rest.next_if(|(octave, _)| *octave as u32 + FINE_BITS <= level) {
                 seen += count;
             }
             if out.last().map_or(0, |last| last.1) < seen {

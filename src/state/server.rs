@@ -6,10 +6,12 @@ use slab::Slab;
 
 use crate::config::Settings;
 use crate::state::ask::Ask;
+use crate::state::big::BigKeys;
 use crate::state::blocked::{Blocked, Pause, Waiting};
 use crate::state::by_key::ByKey;
 use crate::state::channels::Channels;
 use crate::state::gate::Gate;
+use crate::state::hot::HotKeys;
 use crate::state::latency::Latency;
 use crate::state::log::Log;
 use crate::state::session::Session;
@@ -17,6 +19,7 @@ use crate::state::slowlog::Slowlog;
 use crate::state::stats::Stats;
 use crate::state::tracking::Tracking;
 use crate::state::transaction::Transaction;
+use crate::state::turns::Turns;
 
 /// Who this server is; set once at the start.
 #[derive(Default, Debug, Clone)]
@@ -194,6 +197,18 @@ pub struct State {
     pub slowlog: Slowlog,
     /// Latency events.
     pub latency: Latency,
+    /// Where the time of the turns went.
+    pub turns: Turns,
+    /// The keys asked for most.
+    pub hot: HotKeys,
+    /// The biggest keys.
+    pub big: BigKeys,
+    /// The request is looked at that finds so many commands counted, or more.
+    pub look_at: u64,
+    /// The request that runs had to evict keys.
+    pub evicted: bool,
+    /// The request that was sent is not run, now at least: it is no call.
+    pub uncounted: bool,
     /// The records of this turn.
     pub log: Log,
     /// Which replies wait for which batch.
@@ -251,6 +266,12 @@ impl State {
             stats: Stats::new(commands),
             slowlog: Slowlog::default(),
             latency: Latency::default(),
+            turns: Turns::default(),
+            hot: HotKeys::default(),
+            big: BigKeys::default(),
+            look_at: 0,
+            evicted: false,
+            uncounted: false,
             log: Log::default(),
             gate: Gate::default(),
             persistence: Persistence {
@@ -299,6 +320,11 @@ impl State {
         if self.gate.active {
             self.gate.changed(database, hash);
         }
+    }
+
+    /// The request that was sent was refused before it ran, or waits for `EXEC`: it is no call.
+    pub fn leave_uncounted(&mut self) {
+        (self.uncounted, self.look_at) = (true, 0);
     }
 
     /// Bytes in use that are not the data's fault, and for which no key is evicted: what clients have, and

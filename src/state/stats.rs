@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::state::histogram::Histogram;
 
-/// Different error codes that are counted apart; beyond it they are counted in total only.
+/// The code under which all others are counted once there are [`ERROR_CODES_MAX`]. Valkey calls it so; Redis 8 forgets
+/// all codes instead.
+const ERRORS_OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
+/// Different error codes that are counted apart.
 pub const ERROR_CODES_MAX: usize = 128;
 /// Samples in an instantaneous figure.
 const SAMPLES: usize = 16;
@@ -86,8 +89,8 @@ pub struct Stats {
     pub latest_fork_micros: u64,
     /// Turns of the event loop.
     pub turns: u64,
-    /// Time in which the loop was not waiting, in microseconds.
-    pub turn_micros: u64,
+    /// Time in which the loop was not waiting, in nanoseconds.
+    pub turn_nanos: u64,
     /// Commands per second.
     pub rate_commands: Rate,
     /// Bytes received per second.
@@ -125,6 +128,8 @@ impl Stats {
             *count += 1;
         } else if self.errors.len() < ERROR_CODES_MAX {
             self.errors.insert(code.to_owned(), 1);
+        } else {
+            *self.errors.entry(ERRORS_OVERFLOW.to_owned()).or_default() += 1;
         }
     }
 

@@ -342,7 +342,7 @@ fn info_shows_sections_once_and_in_its_own_order() {
     };
     let default =
         "server clients memory persistence threads stats replication cpu modules errorstats cluster keyspace";
-    let all = default.replace("errorstats", "commandstats errorstats latencystats");
+    let all = default.replace("errorstats", "commandstats errorstats latencystats turns");
     for line in ["INFO", "INFO default", "INFO nosuch DEFAULT server"] {
         assert_eq!(titles(line), default, "{line}");
     }

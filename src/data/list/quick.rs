@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::Limits;
 use super::run::{End, Run};
+use crate::data::collection::ROUGH_NODES;
 use crate::data::element::{Encoded, Item, Needle};
 
 /// The first buffer of a node: small enough for a list that ends here, a few doublings from the default
@@ -148,6 +149,18 @@ impl Quick {
             Node::Alone(bytes) => bytes.len(),
         };
         deque + self.nodes.iter().map(of_node).sum::<usize>()
+    }
+
+    /// As if all nodes were like the first ones.
+    pub(super) fn rough_memory(&self) -> usize {
+        let of_node = |node: &Node| match node {
+            Node::Run(run) => run.memory(),
+            Node::Alone(bytes) => bytes.len(),
+        };
+        let some: usize = self.nodes.iter().take(ROUGH_NODES).map(of_node).sum();
+        let seen = self.nodes.len().clamp(1, ROUGH_NODES);
+        let deque = size_of::<Quick>() + self.nodes.capacity() * size_of::<Node>();
+        deque + (some as u128 * self.nodes.len() as u128 / seen as u128) as usize
     }
 
     pub(super) fn push(&mut self, end: End, value: Value<'_>, limits: Limits) {

@@ -364,7 +364,12 @@ impl Store {
     pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
         let Some(result) = self.syncer.finished() else { return };
         engine.state.persistence.pending_sync = false;
-        engine.state.persistence.sync_since_ms = None;
+        if let Some(since_ms) = engine.state.persistence.sync_since_ms.take()
+            && self.policy == AppendFsync::Always
+        {
+            let nanos = now_ms.saturating_sub(since_ms).saturating_mul(1_000_000);
+            engine.state.note_latency("aof-fsync-always", nanos);
+        }
         if let Some(errno) = result.failed {
             let error = io::Error::from_raw_os_error(errno);
             self.note_failure(&mut engine.state, &format!("sync: {error}"));

@@ -41,6 +41,7 @@ impl Server {
             "Failed to configure TLS. Check logs for more info.".to_owned()
         })?;
         self.host.listeners = listen::open_all(&self.host.engine.state.settings)?;
+        self.host.web.open(&self.host.engine.state.settings)?;
         for listener in &mut self.host.listeners {
             if let Listener::Unix(unix, _) = listener {
                 let watched = self.poll.registry().register(unix, LISTENERS, Interest::READABLE);

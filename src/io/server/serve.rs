@@ -204,6 +204,7 @@ impl Server {
         if self.host.engine.state.sessions[session].closing == Closing::No {
             lane.run(&mut self.host, client, part.requests);
         }
+        self.host.leave();
         // No reference to a big argument is kept: its value may be changed in place.
         lane.batch.clear();
         client.parser.finish(&mut lane.input);

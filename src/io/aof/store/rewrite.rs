@@ -9,7 +9,9 @@ use crate::io::aof::append::AppendFile;
 use crate::io::aof::child::Work;
 use crate::io::aof::manifest::Manifest;
 use crate::io::child::{Child, Finished};
+use crate::io::clock;
 use crate::state::State;
+use crate::state::turns::Cause;
 
 impl Store {
     pub(super) fn rewrite_if_grown(&mut self, engine: &mut Engine, now_ms: u64) {
@@ -77,12 +79,16 @@ impl Store {
         if let Some(file) = &self.file
             && !self.sync_failed
         {
+            let before = clock::moment();
             file.sync_now()?;
+            engine.state.turns.nest(Cause::Sync, before.elapsed().as_nanos() as u64);
         }
+        let before = clock::moment();
         let mut manifest = self.manifest.clone();
         let part = manifest.add_increment(&self.place).clone();
         let file = AppendFile::create(&self.place.path(&part.name))?;
         manifest.commit(&self.place)?;
+        engine.state.note_latency("aof-rename", before.elapsed().as_nanos() as u64);
         self.manifest = manifest;
         engine.state.gate.set_synced(if self.sync_failed { 0 } else { self.written });
         self.switch_to(file, &mut engine.state);
