@@ -8,6 +8,8 @@ pub mod spec;
 pub mod options;
 pub mod cursor;
 pub mod registry;
+pub mod permission;
+pub mod secret;
 pub mod condition;
 pub mod string;
 pub mod lcs;
@@ -40,6 +42,7 @@ pub mod latency;
 pub mod server;
 pub mod debug;
 pub mod introspect;
+pub mod acl;
 pub mod table;
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ const CLUSTER: &str = "it is a single server, not part of a cluster";
 const TLS: &str = "there is no TLS";
 const RDB_VERSIONS: &str = "the versions of Redis and of Valkey are read alike";
 const SANITIZING: &str = "every length and element of a dump is always checked";
-const ACL: &str = "there are no users beside the default one";
 const THREADS: &str = "one thread serves everything";
 const ALLOCATOR: &str = "the allocator has no such knob";
 const AFFINITY: &str = "threads are not bound to processors; use taskset";
@@ -161,10 +160,6 @@ known! {
     }
     SANITIZING {
         "sanitize-dump-payload", Kind::Choice(SANITIZE), "no";
-    }
-    ACL {
-        "acl-pubsub-default", Kind::Choice(&["allchannels", "resetchannels"]), "resetchannels";
-        "acllog-max-len", count(), "128";
     }
     THREADS {
         "events-per-io-thread", Kind::Text, "2", Hidden;

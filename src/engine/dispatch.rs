@@ -5,8 +5,9 @@
 //! by when the memory they need has arrived.
 
 use crate::command::registry::{Found, Row, commands};
+use crate::command::secret::redacted;
 use crate::command::spec::flag::{
-    FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
+    FAST, INTERNAL_WRITE, LOADING, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
 };
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
@@ -135,7 +136,7 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        let refused = self.refusal(token, args, row.command, &row.full_name);
+        let refused = self.refusal(token, args, number);
         let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
             if row.command.name == "exec" { self.refuse_queued(token) } else { None }
         } else {
@@ -143,24 +144,29 @@ impl Engine {
         };
         refused.map_or(Ok(number), |error| {
             self.state.stats.commands[number].rejected += 1;
-            Err(error)
+            Err(if row.command.name == "exec" { self.refuse_exec(token, error) } else { error })
         })
     }
 
     #[inline]
-    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
-        let session = &self.state.sessions[token];
-        if !session.authenticated && !command.has(NO_AUTH) {
-            return Some(Error::of("NOAUTH Authentication required."));
-        }
+    fn refusal(&mut self, token: usize, args: Args<'_>, number: usize) -> Option<Error> {
+        let row = commands().row(number);
+        let command = row.command;
         if !command.arity_fits(args.len()) {
-            return Some(Error::arity(name));
+            return Some(Error::arity(&row.full_name));
         }
+        if self.state.sessions[token].restricted {
+            let refused = self.refusal_of_user(token, args, number);
+            if refused.is_some() {
+                return refused;
+            }
+        }
+        let session = &self.state.sessions[token];
         if session.multi.is_some() && command.has(NO_MULTI) {
             return Some(Error::of("ERR Command not allowed inside a transaction"));
         }
         if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
-            return Some(only_subscriber(name));
+            return Some(only_subscriber(&row.full_name));
         }
         self.refusal_of_state(command)
     }
@@ -311,7 +317,9 @@ impl Engine {
         let state = &mut self.state;
         let session = &state.sessions[token];
         let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
-        state.slowlog.add(at_secs, micros, args.iter(), (&session.addr, &session.name), len_max);
+        let last = session.last_command;
+        let args = redacted(last.map_or("", |number| &commands().row(number).full_name), args);
+        state.slowlog.add(at_secs, micros, args.into_iter(), (&session.addr, &session.name), len_max);
     }
 
     /// In: the client has sent what is no request. Replies the error; the connection closes after it.

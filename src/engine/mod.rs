@@ -3,6 +3,7 @@
 
 pub mod core;
 pub mod evict;
+pub mod rights;
 pub mod dispatch;
 pub mod sessions;
 pub mod replay;

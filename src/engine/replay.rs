@@ -23,7 +23,7 @@ impl Engine {
     pub fn begin_replay(&mut self) -> usize {
         self.state.log.enabled = false;
         let token = self.open_session(Session::default());
-        self.state.sessions[token].authenticated = true;
+        self.state.sessions[token].restricted = false;
         self.set_now(UnixMs::ZERO);
         self.enter(token);
         token

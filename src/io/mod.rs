@@ -13,6 +13,7 @@ pub mod rdb;
 pub mod aof;
 pub mod host;
 pub mod load;
+pub mod users;
 pub mod grant;
 pub mod server;
 pub mod start;

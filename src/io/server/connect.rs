@@ -94,7 +94,7 @@ impl Server {
         let refusal = if state.settings.maxclients as usize <= self.clients.len() {
             state.stats.rejected_connections += 1;
             Some(TOO_MANY_CLIENTS)
-        } else if state.settings.protected_mode && state.settings.requirepass.is_empty() && !local {
+        } else if state.settings.protected_mode && state.users.default_user().nopass && !local {
             state.stats.rejected_connections += 1;
             Some(PROTECTED)
         } else {
