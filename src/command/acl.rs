@@ -14,7 +14,7 @@ use crate::base::number::parse_i64;
 use crate::base::sha256::to_hex;
 use crate::command::acl::rules::{apply, has_blanks, merge};
 use crate::command::introspect::{CATEGORIES, categories};
-use crate::command::permission;
+use crate::command::permission::{self, Place};
 use crate::command::registry::{Found, commands};
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, Run, repeated};
@@ -94,7 +94,8 @@ const HELP: &[&str] = &[
     "    on, off, nopass, resetpass, reset, >password, <password, #hash, !hash,",
     "    +command, -command, +command|subcommand, +@category, -@category,",
     "    allcommands, nocommands, ~pattern, %R~pattern, %W~pattern, allkeys, resetkeys,",
-    "    &pattern, allchannels, resetchannels, (rules of a selector), clearselectors.",
+    "    &pattern, allchannels, resetchannels, db=<id>[,<id>...], alldbs, resetdbs,",
+    "    (rules of a selector), clearselectors.",
     "USERS", "    List the names of all users.",
     "WHOAMI", "    Return the name of the user of this connection.",
     "HELP", "    Print this help.",
@@ -190,7 +191,7 @@ fn getuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(Effect::Unchanged);
     };
     let reply = &mut *ctx.reply;
-    reply.map(6);
+    reply.map(3 + selector_fields(user.root()));
     reply.bulk(b"flags");
     let flags = describe::flags(user);
     reply.set(flags.len());
@@ -202,13 +203,18 @@ fn getuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     reply.bulk(b"selectors");
     reply.array(user.selectors.len() - 1);
     for selector in &user.selectors[1..] {
-        reply.map(3);
+        reply.map(selector_fields(selector));
         reply_selector(reply, selector);
     }
     Ok(Effect::Unchanged)
 }
 
-/// Replies three fields of a map.
+/// How many fields describe a selector. Valkey's one for databases is there only if not all may be used: Redis has no
+/// such rule, and no such field.
+fn selector_fields(selector: &Selector) -> usize {
+    3 + usize::from(selector.databases.is_some())
+}
+
 fn reply_selector(reply: &mut Reply, selector: &Selector) {
     reply.bulk(b"commands");
     reply.bulk(&describe::commands(selector));
@@ -216,6 +222,11 @@ fn reply_selector(reply: &mut Reply, selector: &Selector) {
     reply.bulk(&describe::keys(selector));
     reply.bulk(b"channels");
     reply.bulk(&describe::channels(selector));
+    if selector.databases.is_some() {
+        reply.bulk(b"databases");
+        let rule = describe::databases(selector).filter(|rule| rule.starts_with(b"db="));
+        reply.bulk(&rule.unwrap_or_default());
+    }
 }
 
 fn dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -234,7 +245,7 @@ fn dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if !row.command.arity_fits(request.len()) {
         return Err(Error::arity(&row.full_name));
     }
-    match permission::check(user, number, request) {
+    match permission::check(user, number, request, Place::of(ctx.state, ctx.token)) {
         Ok(()) => ctx.reply.ok(),
         Err(lack) => ctx.reply.bulk(lack.in_full(user, number, request).as_bytes()),
     }

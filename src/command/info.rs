@@ -363,6 +363,7 @@ fn stats(page: &mut Page, source: &Source<'_>) {
     page.field("acl_access_denied_cmd", denials.count(Reason::Command));
     page.field("acl_access_denied_key", denials.count(Reason::Key));
     page.field("acl_access_denied_channel", denials.count(Reason::Channel));
+    page.field("acl_access_denied_db", denials.count(Reason::Database));
 }
 
 fn event_loop(page: &mut Page, source: &Source<'_>) {

@@ -1,9 +1,10 @@
 //! Whether a user may run a request. It looks for keys where `COMMAND GETKEYS` does, so nothing that a command does to
 //! a key goes unseen.
 
+use crate::base::number::parse_i64;
 use crate::command::registry::{Row, commands};
 use crate::command::spec::KeySpec;
-use crate::command::spec::flag::NO_AUTH;
+use crate::command::spec::flag::{NO_AUTH, READONLY, WRITE};
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::acl::{Access, Selector, User};
@@ -17,6 +18,57 @@ pub enum Lack {
     Key(usize),
     /// The right to name the channel at this position.
     Channel(usize),
+    /// The right to use a database: the one that is named at this position, or, at the command's, the selected one.
+    Database(usize),
+}
+
+/// Where a request runs: the selected database, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The database that is selected.
+    pub selected: usize,
+    /// How many there are.
+    pub databases: usize,
+}
+
+impl Place {
+    /// Where the requests of a client run.
+    pub fn of(state: &State, token: usize) -> Place {
+        Place { selected: state.sessions[token].database, databases: state.settings.databases as usize }
+    }
+
+    /// What a request lacks whose selector does not allow all databases.
+    fn check(self, selector: &Selector, row: &Row, request: Args<'_>) -> Result<(), Lack> {
+        for (position, database) in self.named(row.command.name, request) {
+            if !selector.allows_database(database) {
+                return Err(Lack::Database(position));
+            }
+        }
+        let is_allowed = match row.command.name {
+            "flushall" => false,
+            "swapdb" => true,
+            // What neither reads nor writes runs anywhere.
+            _ => row.command.flags & (READONLY | WRITE) == 0 || selector.allows_database(self.selected),
+        };
+        if is_allowed { Ok(()) } else { Err(Lack::Database(0)) }
+    }
+
+    /// Databases that a request names, with their positions; none if one of them cannot be, as the command will say.
+    fn named(self, name: &str, request: Args<'_>) -> Vec<(usize, usize)> {
+        let behind_db = (4..request.len()).filter(|at| request.get(at - 1).eq_ignore_ascii_case(b"DB"));
+        let positions: Vec<usize> = match name {
+            "select" => vec![1],
+            "move" => vec![2],
+            "swapdb" => vec![1, 2],
+            "copy" => behind_db.collect(),
+            _ => Vec::new(),
+        };
+        let number = |at: &usize| {
+            let number = usize::try_from(parse_i64(request.get(*at))?).ok()?;
+            Some((*at, number)).filter(|_| number < self.databases)
+        };
+        positions.iter().map(number).collect::<Option<Vec<_>>>().unwrap_or_default()
+    }
 }
 
 /// Where a request names channels.
@@ -77,10 +129,10 @@ fn access(flags: &[&str]) -> Access {
 }
 
 /// Whether a user may run a request, or what it lacks. `number` is that of the command.
-pub fn check(user: &User, number: usize, request: Args<'_>) -> Result<(), Lack> {
+pub fn check(user: &User, number: usize, request: Args<'_>, place: Place) -> Result<(), Lack> {
     let mut lack = Lack::Command;
     for selector in &user.selectors {
-        match check_selector(selector, number, request) {
+        match check_selector(selector, number, request, place) {
             Ok(()) => return Ok(()),
             Err(other) => lack = lack.max(other),
         }
@@ -88,10 +140,13 @@ pub fn check(user: &User, number: usize, request: Args<'_>) -> Result<(), Lack> 
     Err(lack)
 }
 
-fn check_selector(selector: &Selector, number: usize, request: Args<'_>) -> Result<(), Lack> {
+fn check_selector(selector: &Selector, number: usize, request: Args<'_>, place: Place) -> Result<(), Lack> {
     let row = commands().row(number);
     if !selector.all_commands && !row.command.has(NO_AUTH) && !allows_command(selector, number, request) {
         return Err(Lack::Command);
+    }
+    if selector.databases.is_some() {
+        place.check(selector, row, request)?;
     }
     if !selector.all_keys {
         for spec in row.command.keys.iter().filter(|spec| !spec.flags.contains(&"NOT_KEY")) {
@@ -133,6 +188,7 @@ pub fn reads_any_key(state: &State, token: usize, name: &str, request: Args<'_>)
         return true;
     }
     let Some(number) = commands().top(name.as_bytes()) else { return false };
-    let fits = |it: &Selector| it.reads_all_keys() && check_selector(it, number, request).is_ok();
+    let place = Place::of(state, token);
+    let fits = |it: &Selector| it.reads_all_keys() && check_selector(it, number, request, place).is_ok();
     state.users.get(session.user).selectors.iter().any(fits)
 }

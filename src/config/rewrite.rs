@@ -54,7 +54,8 @@ pub fn rewrite(old_text: &str, settings: &Settings, users: &[String]) -> String 
     }
     let kept = lines_left.get(USER).copied().unwrap_or(0).min(users.len());
     added.extend_from_slice(&users[kept..]);
-    in_place.insert(USER, users[..kept].to_vec().into_iter());
+    let kept: Vec<String> = users[..kept].to_vec();
+    in_place.insert(USER, kept.into_iter());
 
     let mut out = Output::default();
     for line in old {

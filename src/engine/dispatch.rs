@@ -302,7 +302,7 @@ impl Engine {
         session.commands += 1;
         let slow = state.settings.slowlog_log_slower_than;
         if 0 <= slow && slow as u64 * 1000 <= nanos && !commands().row(number).command.has(SKIP_SLOWLOG) {
-            self.note_slow(token, args, nanos / 1000);
+            self.note_slow(token, args, number, nanos / 1000);
         }
         let threshold = self.state.settings.latency_monitor_threshold;
         if threshold != 0 && threshold * 1_000_000 <= nanos {
@@ -313,12 +313,11 @@ impl Engine {
     }
 
     #[cold]
-    fn note_slow(&mut self, token: usize, args: Args<'_>, micros: u64) {
+    fn note_slow(&mut self, token: usize, args: Args<'_>, number: usize, micros: u64) {
         let state = &mut self.state;
         let session = &state.sessions[token];
         let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
-        let last = session.last_command;
-        let args = redacted(last.map_or("", |number| &commands().row(number).full_name), args);
+        let args = redacted(&commands().row(number).full_name, args);
         state.slowlog.add(at_secs, micros, args.into_iter(), (&session.addr, &session.name), len_max);
     }
 

@@ -2,7 +2,7 @@
 //! client that waited for keys is served, since rights may have changed meanwhile.
 
 use crate::command::acl::denied::{self, Denied};
-use crate::command::permission::{self, Lack};
+use crate::command::permission::{self, Lack, Place};
 use crate::command::registry::commands;
 use crate::command::spec::Error;
 use crate::command::spec::flag::{NO_AUTH, NO_MULTI};
@@ -35,7 +35,7 @@ impl Engine {
     /// What the client's user lacks for a request, which is noted.
     fn lack(&mut self, token: usize, args: Args<'_>, number: usize, in_multi: bool) -> Option<Lack> {
         let user = self.state.users.get(self.state.sessions[token].user);
-        let lack = permission::check(user, number, args).err()?;
+        let lack = permission::check(user, number, args, Place::of(&self.state, token)).err()?;
         let denied = Denied { token, output: &self.reply.out, args, in_multi };
         denied::note(&mut self.state, denied, number, lack);
         Some(lack)

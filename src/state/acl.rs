@@ -89,6 +89,8 @@ pub struct Selector {
     pub all_channels: bool,
     /// Patterns of the channels that may be named.
     pub channels: Vec<Box<[u8]>>,
+    /// The databases that may be used, in order; all if nobody says which.
+    pub databases: Option<Vec<usize>>,
 }
 
 /// What a request does to a key. Neither: the key must fit a pattern of any kind.
@@ -107,14 +109,14 @@ impl KeyPattern {
 }
 
 impl Selector {
-    /// One that allows no command and no key, and channels as `acl-pubsub-default` has it.
+    /// One that allows no command and no key, every database, and channels as `acl-pubsub-default` has it.
     pub fn new(all_channels: bool) -> Selector {
         Selector { all_channels, ..Selector::default() }
     }
 
     /// Whether it forbids nothing at all.
     pub fn allows_everything(&self) -> bool {
-        self.all_commands && self.all_keys && self.all_channels
+        self.all_commands && self.all_keys && self.all_channels && self.databases.is_none()
     }
 
     /// Whether a key may be used in this way.
@@ -126,6 +128,11 @@ impl Selector {
     /// Whether every key may be read.
     pub fn reads_all_keys(&self) -> bool {
         self.all_keys || self.keys.iter().any(|it| it.read && *it.pattern == *b"*")
+    }
+
+    /// Whether a database may be used.
+    pub fn allows_database(&self, database: usize) -> bool {
+        self.databases.as_ref().is_none_or(|allowed| allowed.binary_search(&database).is_ok())
     }
 
     /// Whether a channel may be named.

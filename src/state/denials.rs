@@ -16,6 +16,8 @@ pub enum Reason {
     Key,
     /// The user may not name a channel.
     Channel,
+    /// The user may not use a database.
+    Database,
     /// Somebody tried to log in and could not.
     Auth,
 }
@@ -27,6 +29,7 @@ impl Reason {
             Reason::Command => "command",
             Reason::Key => "key",
             Reason::Channel => "channel",
+            Reason::Database => "database",
             Reason::Auth => "auth",
         }
     }
@@ -69,7 +72,7 @@ impl Denial {
 pub struct Denials {
     entries: VecDeque<Denial>,
     next_id: u64,
-    counts: [u64; 4],
+    counts: [u64; 5],
 }
 
 impl Denials {

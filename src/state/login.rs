@@ -35,9 +35,10 @@ impl State {
     }
 
     fn set_restricted(&mut self, token: usize) {
-        let restricted =
-            self.must_log_in(token) || !self.users.get(self.sessions[token].user).may_everything();
-        self.sessions[token].restricted = restricted;
+        let may_everything = self.users.get(self.sessions[token].user).may_everything();
+        let restricted = self.must_log_in(token) || !may_everything;
+        let session = &mut self.sessions[token];
+        session.restricted = restricted && !session.trusted;
     }
 
     /// Users have changed: which sessions are looked at closely has changed with them.

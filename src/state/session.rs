@@ -79,6 +79,8 @@ pub struct Session {
     pub user: usize,
     /// Name of its user.
     pub user_name: Rc<[u8]>,
+    /// It runs what a log says, and nobody asks for its rights.
+    pub trusted: bool,
     /// It has logged in, or came when nobody needed to.
     pub authenticated: bool,
     /// Its requests are looked at one by one: it has to log in first, or its user may not do everything. Kept true by

@@ -17,6 +17,7 @@ impl Lack {
             Lack::Command => Reason::Command,
             Lack::Key(_) => Reason::Key,
             Lack::Channel(_) => Reason::Channel,
+            Lack::Database(_) => Reason::Database,
         }
     }
 
@@ -26,6 +27,7 @@ impl Lack {
             Lack::Command => format!("NOPERM {}", lacks_command(user, number)),
             Lack::Key(_) => String::from("NOPERM No permissions to access a key"),
             Lack::Channel(_) => String::from("NOPERM No permissions to access a channel"),
+            Lack::Database(_) => String::from("NOPERM No permissions to access database"),
         })
     }
 
@@ -35,6 +37,11 @@ impl Lack {
             Lack::Command => return lacks_command(user, number),
             Lack::Key(position) => (position, "key"),
             Lack::Channel(position) => (position, "channel"),
+            Lack::Database(position) => {
+                let (name, object) =
+                    (repeated(&user.name, usize::MAX), repeated(request.get(position), usize::MAX));
+                return format!("User {name} has no permissions to access database {object}");
+            }
         };
         let (name, object) = (repeated(&user.name, usize::MAX), repeated(request.get(position), usize::MAX));
         format!("User {name} has no permissions to access the '{object}' {what}")
@@ -48,6 +55,7 @@ impl Lack {
             Lack::Channel(_) => {
                 "no permission to access one of the channels used as arguments to the command"
             }
+            Lack::Database(_) => "no permission",
         };
         Error::text(format!(
             "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
@@ -78,7 +86,7 @@ pub struct Denied<'a> {
 pub fn note(state: &mut State, denied: Denied<'_>, number: usize, lack: Lack) {
     let object = match lack {
         Lack::Command => commands().row(number).full_name.as_bytes(),
-        Lack::Key(position) | Lack::Channel(position) => denied.args.get(position),
+        Lack::Key(position) | Lack::Channel(position) | Lack::Database(position) => denied.args.get(position),
     };
     let user = state.sessions[denied.token].user_name.to_vec();
     add(state, denied, lack.reason(), object, user);

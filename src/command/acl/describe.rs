@@ -15,6 +15,13 @@ pub fn keys(selector: &Selector) -> Vec<u8> {
     if selector.all_keys { b"~*".to_vec() } else { joined(selector.keys.iter().map(key_rule)) }
 }
 
+/// The rule for databases, unless all of them may be used.
+pub fn databases(selector: &Selector) -> Option<Vec<u8>> {
+    let allowed = selector.databases.as_ref()?;
+    let ids: Vec<String> = allowed.iter().map(usize::to_string).collect();
+    Some(if ids.is_empty() { b"resetdbs".to_vec() } else { format!("db={}", ids.join(",")).into_bytes() })
+}
+
 /// The rules for channels, but for the one that begins with none.
 pub fn channels(selector: &Selector) -> Vec<u8> {
     if selector.all_channels { b"&*".to_vec() } else { joined(channel_rules(selector)) }
@@ -60,6 +67,7 @@ fn selector_rules(selector: &Selector) -> Vec<Vec<u8>> {
             rules.extend(channel_rules(selector));
         }
     }
+    rules.extend(databases(selector));
     rules.push(commands(selector));
     rules
 }

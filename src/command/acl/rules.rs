@@ -21,6 +21,8 @@ pub enum RuleError {
     NoSuchPassword,
     /// What should be a digest is none.
     NoDigest,
+    /// There cannot be a database of this number.
+    Database,
     /// A first argument behind a subcommand.
     FirstArg,
 }
@@ -43,6 +45,7 @@ impl RuleError {
             RuleError::NoDigest => {
                 "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
             }
+            RuleError::Database => "The provided database ID is out of range",
             RuleError::FirstArg => "Allowing first-arg of a subcommand is not supported",
         }
     }
@@ -142,6 +145,9 @@ fn apply_to_selector(selector: &mut Selector, rule: &[u8]) -> Result<(), RuleErr
             selector.all_channels = !is("resetchannels");
             selector.channels.clear();
         }
+        _ if is("alldbs") => selector.databases = None,
+        _ if is("resetdbs") => selector.databases = Some(Vec::new()),
+        [b'd' | b'D', b'b' | b'B', b'=', ids @ ..] => selector.databases = Some(databases(ids)?),
         _ if is("allcommands") || is("+@all") => reset_commands(selector, true),
         _ if is("nocommands") || is("-@all") => reset_commands(selector, false),
         [b'~' | b'%', ..] => return add_keys(selector, rule),
@@ -188,6 +194,22 @@ fn add_keys(selector: &mut Selector, rule: &[u8]) -> Result<(), RuleError> {
         None => selector.keys.push(KeyPattern { pattern: pattern.into(), read, write }),
     }
     Ok(())
+}
+
+/// Numbers of databases with commas between them. There may be fewer databases than that.
+fn databases(ids: &[u8]) -> Result<Vec<usize>, RuleError> {
+    let mut found = Vec::new();
+    for id in ids.split(|byte| *byte == b',') {
+        let digits = id.strip_prefix(b"-").unwrap_or(id);
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(RuleError::Syntax);
+        }
+        let number = std::str::from_utf8(id).ok().and_then(|id| id.parse::<i32>().ok());
+        found.push(number.and_then(|id| usize::try_from(id).ok()).ok_or(RuleError::Database)?);
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 fn add_channels(selector: &mut Selector, pattern: &[u8]) -> Result<(), RuleError> {

@@ -85,6 +85,16 @@ fn rules_make_users() {
         ("&a &b &a", Ok("off sanitize-payload resetchannels &a &b -@all".into())),
         ("&a allchannels", Ok("off sanitize-payload &* -@all".into())),
         ("&* &a", Err("AllChannels")),
+        ("db=2,0,2 +get", Ok("off sanitize-payload resetchannels db=0,2 -@all +get".into())),
+        ("db=1 DB=03", Ok("off sanitize-payload resetchannels db=3 -@all".into())),
+        ("resetdbs", Ok("off sanitize-payload resetchannels resetdbs -@all".into())),
+        ("db=1 alldbs", Ok(off.into())),
+        ("db=", Err("Syntax")),
+        ("db=1,", Err("Syntax")),
+        ("db=+1", Err("Syntax")),
+        ("db=-1", Err("Database")),
+        ("db=99999999999", Err("Database")),
+        ("(db=1 +get)", Ok(format!("{off} (resetchannels db=1 -@all +get)"))),
         ("+get +GET -set", Ok(format!("{off} +get -set"))),
         ("+get -get", Ok(format!("{off} -get"))),
         ("+config|get -config|set +config", Ok(format!("{off} +config"))),
@@ -218,6 +228,66 @@ fn denials_are_told_in_full_to_who_may_know() {
         ("ACL DRYRUN ann CONFIG nosuch", "-ERR Command 'CONFIG' not found|"),
         ("ACL DRYRUN ann GET", "-ERR wrong number of arguments for 'get' command|"),
     ]);
+}
+
+/// As Valkey 9.1 has it.
+#[test]
+fn databases_may_be_forbidden() {
+    let mut server = TestServer::new("");
+    for (rule, requests) in [
+        (
+            "db=5,6",
+            "MOVE-a-5:0 COPY-a-b-DB-5:0 COPY-a-b:0 COPY-a-b-REPLACE-DB-7:5 COPY-a-b-DB-5-DB-7:6 SWAPDB-5-6: SWAPDB-5-7:2",
+        ),
+        (
+            "db=5,6",
+            "SELECT-5: SELECT--1: SELECT-7:1 MOVE-a-x:0 MOVE-a-7:2 FLUSHALL:0 GET-a:0 PING: SCAN-0:0 COPY-a-b-DB-x:0",
+        ),
+        ("db=5,6", "SWAPDB-7-x: SELECT-99: MOVE-a-99:0 PUBLISH-a-b: MULTI: INFO: FLUSHDB:0"),
+        (
+            "db=0,5",
+            "MOVE-a-5: MOVE-a-7:2 COPY-a-b: COPY-a-b-DB-5: COPY-a-b-DB-7:4 GET-a: FLUSHALL:0 MOVE-a-99: KEYS-*:",
+        ),
+        ("resetdbs", "GET-a:0 SELECT-0:1 PING:"),
+        ("alldbs", "GET-a: SELECT-5: FLUSHALL: SWAPDB-1-2:"),
+    ] {
+        say(&mut server, &format!("ACL SETUSER ann reset on nopass ~* &* +@all {rule}"));
+        for request in requests.split(' ') {
+            let (request, lacks) = request.split_once(':').expect("what it lacks");
+            let words: Vec<&str> = request.split('-').collect();
+            let words: Vec<String> =
+                words.join(" ").replace("  1", " -1").split(' ').map(str::to_owned).collect();
+            let expected = match lacks.parse::<usize>() {
+                Err(_) => "+OK|".to_owned(),
+                Ok(at) => {
+                    let text = format!("User ann has no permissions to access database {}", words[at]);
+                    format!("${}|{text}|", text.len())
+                }
+            };
+            assert_eq!(
+                say(&mut server, &format!("ACL DRYRUN ann {}", words.join(" "))),
+                expected,
+                "{rule}: {request}"
+            );
+        }
+    }
+    say(&mut server, "ACL SETUSER ann reset on nopass ~* +@all db=1");
+    assert!(
+        say(&mut server, "ACL GETUSER ann")
+            .contains("|$8|channels|$0||$9|databases|$4|db=1|$9|selectors|*0|")
+    );
+    check(
+        &mut server,
+        &[
+            ("AUTH ann x", "+OK|"),
+            ("GET a", "-NOPERM No permissions to access database|"),
+            ("SELECT 1", "+OK|"),
+            ("GET a", "$-1|"),
+            ("SORT l BY x* GET #", "*0|"),
+        ],
+    );
+    let log = say(&mut server, "ACL LOG");
+    assert!(log.contains("|$6|reason|$8|database|$7|context|$8|toplevel|$6|object|$3|GET|"), "{log}");
 }
 
 #[test]
