@@ -476,6 +476,26 @@ fn who_waits_is_looked_at_again_when_it_is_served() {
     }
 }
 
+#[test]
+fn secrets_do_not_stand_in_the_slow_log() {
+    let logged = |server: &Server| -> Vec<String> {
+        let (mut admin, mut other) = (server.client(), server.client());
+        admin.say("CONFIG SET slowlog-log-slower-than 0");
+        admin.say("ACL SETUSER ann on >p +@all");
+        for line in
+            ["AUTH secret", "AUTH ann secret", "HELLO 2 AUTH ann secret", "HELLO 2 AUTH ann p", "PING"]
+        {
+            other.say(line);
+        }
+        admin.say("CONFIG SET maxclients 100 requirepass secret");
+        let entries = admin.say("SLOWLOG GET 100");
+        entries.items().iter().map(|entry| format!("{:?}", entry.items()[3])).collect()
+    };
+    let ours = logged(&Server::start(&[]));
+    assert!(ours.len() == 8 && !ours.concat().contains("secret"), "{ours:?}");
+    assert_eq!(ours, logged(&Server::start_reference(&[])));
+}
+
 fn with_file(folder: &Path, text: &str) -> String {
     let path = folder.join("users.acl");
     std::fs::write(&path, text).expect("a file of users");

@@ -44,6 +44,8 @@ mod tests {
             ("hello", "HELLO 3 AUTH a", "HELLO 3 AUTH *"),
             ("hello", "HELLO", "HELLO"),
             ("acl|setuser", "ACL SETUSER ann on >x", "ACL SETUSER * * *"),
+            ("acl|getuser", "ACL GETUSER ann", "ACL GETUSER *"),
+            ("acl|deluser", "ACL DELUSER ann bob", "ACL DELUSER * *"),
             (
                 "config|set",
                 "CONFIG SET port 1 RequirePass x maxmemory 1",
