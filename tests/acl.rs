@@ -187,6 +187,21 @@ const REQUESTS: &[&str] = &[
     "nosuch",
     "get",
     "config nosuch",
+    "georadius a 1 1 1 m store b storedist a",
+    "georadius a 1 1 1 m storedist b store a",
+    "georadiusbymember a store 1 m store b",
+    "sort a store b store a",
+    "sort a by store get b",
+    "sort a limit store b",
+    "sort a by b* store",
+    "xread block streams streams b 0 0",
+    "xreadgroup group streams streams streams b >",
+    "bitfield a overflow",
+    "bitfield a get u8 0 incrby u8 0 1",
+    "set b get get",
+    "zunion 1 a weights b",
+    "bzmpop 0 2 a b min",
+    "pfmerge b a",
 ];
 
 /// A rule: one that only the user takes, or one that selectors take too.

@@ -136,7 +136,13 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        let refused = self.refusal(token, args, number);
+        let refused = if !row.command.arity_fits(args.len()) {
+            Some(Error::arity(&row.full_name))
+        } else if self.state.sessions[token].restricted {
+            self.refusal_of_user(token, args, number).or_else(|| self.refusal(token, row))
+        } else {
+            self.refusal(token, row)
+        };
         let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
             if row.command.name == "exec" { self.refuse_queued(token) } else { None }
         } else {
@@ -149,18 +155,8 @@ impl Engine {
     }
 
     #[inline]
-    fn refusal(&mut self, token: usize, args: Args<'_>, number: usize) -> Option<Error> {
-        let row = commands().row(number);
+    fn refusal(&self, token: usize, row: &Row) -> Option<Error> {
         let command = row.command;
-        if !command.arity_fits(args.len()) {
-            return Some(Error::arity(&row.full_name));
-        }
-        if self.state.sessions[token].restricted {
-            let refused = self.refusal_of_user(token, args, number);
-            if refused.is_some() {
-                return refused;
-            }
-        }
         let session = &self.state.sessions[token];
         if session.multi.is_some() && command.has(NO_MULTI) {
             return Some(Error::of("ERR Command not allowed inside a transaction"));
