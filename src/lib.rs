@@ -112,6 +112,8 @@
 //!   of a rewrite (where there is next to nothing to sync), and `CONFIG SET appendonly no`.
 //! - Invariant: the helper thread neither allocates, nor locks, nor logs; so `fork` is safe whatever it is doing.
 //! - Invariant: no client's, disk's or accept's error ends the loop.
+//! - Invariant: whoever may do everything pays one flag for it ([`state::session::Session::restricted`]); everybody else
+//!   is looked at when a request comes, when `EXEC` lets it loose, and when a wait for keys ends.
 //! - Invariant: no length that a peer or a file names takes memory before the bytes are there or a limit was checked.
 //! - Invariant: nothing moves all elements of a table in one stop, and nothing frees a big value in one stop.
 //! - Invariant: unsafe code stands only in the files that `tests/tidy.rs` names, each with its argument at the head.
@@ -126,6 +128,9 @@
 //!   `tests/readme.rs` wants the README's table written anew.
 //! - **A directive**: one row in [`config::live`], which is also its field in `Settings`, or in [`config::known`] with a
 //!   reason. If a change at run time must reach a file, a socket or a process, an arm in `io/grant.rs`.
+//! - **A right**: who may do what stands in [`state::acl`], what a request needs in [`command::permission`]; a rule is
+//!   an arm in `command/acl/rules.rs` and a word in `describe.rs`, which must read each other. A command that names
+//!   channels or databases has a line in `permission.rs`, one with a secret among its arguments in `command/secret.rs`.
 //! - **A type**: a file in [`data`], a form in `data/entry.rs`, a file in `data/rdb/`, its commands in `engine/snapshot.rs`,
 //!   its family.
 //! - **A figure of INFO**: a field in [`state::stats`] or [`state::server`], a line in `command/info.rs`.

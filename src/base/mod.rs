@@ -8,5 +8,6 @@ pub mod float;
 pub mod double;
 pub mod glob;
 pub mod quote;
+pub mod sha256;
 pub mod memory;
 pub mod pages;

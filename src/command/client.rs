@@ -15,6 +15,7 @@ use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REPEATED_MAX, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
+use crate::state::State;
 use crate::state::channels::Scope;
 use crate::state::session::{Closing, ReplyMode, Session, Wait};
 
@@ -318,7 +319,7 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
     let line = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
          qbuf={} qbuf-free=0 argv-mem={args_memory} multi-mem={} rbs={} rbp={} obl={} oll={references} \
-         omem={referenced} tot-mem={} events={} cmd={command} user=default redir={} resp={} lib-name={} lib-ver={} \
+         omem={referenced} tot-mem={} events={} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={} \
          io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}\n",
         session.id,
         session.addr,
@@ -341,6 +342,7 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
         output.len() - referenced,
         session.memory() - session.output.memory() + output.memory(),
         if output.is_empty() { "r" } else { "rw" },
+        lossy(&session.user_name),
         redirection(session),
         if session.resp3 { 3 } else { 2 },
         lossy(&session.lib_name),
@@ -352,6 +354,14 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
     text.extend_from_slice(line.as_bytes());
 }
 
+/// What `CLIENT INFO` would say of a client whose request is running, without the end of the line.
+pub fn line_of(state: &State, token: usize, output: &Output, args: Args<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    describe(&state.sessions[token], Some(Asking { output, args }), state.process.mono_ms, &mut text);
+    text.pop();
+    text
+}
+
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut text = Vec::new();
     let asking = Asking { output: &ctx.reply.out, args };
@@ -361,7 +371,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let filter = Filter::for_list(Options::new(args, 2), ctx.keys.databases().len())?;
+    let filter = Filter::for_list(Options::new(args, 2), ctx.keys.databases().len(), &ctx.state.users)?;
     let (me, now_ms) = (ctx.session().id, ctx.state.process.mono_ms);
     let mut text = Vec::new();
     for (token, session) in &ctx.state.sessions {
@@ -381,7 +391,7 @@ fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let filter = if by_address {
         None
     } else {
-        Some(Filter::for_kill(Options::new(args, 2), ctx.keys.databases().len())?)
+        Some(Filter::for_kill(Options::new(args, 2), ctx.keys.databases().len(), &ctx.state.users)?)
     };
     let (me, now_ms) = (ctx.session().id, ctx.state.process.mono_ms);
     let mut killed = 0;

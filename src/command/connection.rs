@@ -1,37 +1,24 @@
-//! The connection itself: who the client is, which database it has, which protocol it speaks. Also `TIME` and
-//! `LOLWUT`, which ask nothing of the data either.
+//! The connection itself: its database, a sign of life, its end. Who the client is and which protocol it speaks stands
+//! in `acl/login.rs`. Also `TIME` and `LOLWUT`, which ask nothing of the data either.
 
 #[cfg(test)]
 pub(super) mod tests;
 
-use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::command::options::Options;
 use crate::command::spec::flag::{
     ADMIN, ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED, READONLY, STALE, SUBSCRIBER,
 };
-use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REDIS_VERSION, repeated};
+use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome};
 use crate::resp::request::Args;
-use crate::state::State;
 use crate::state::session::{Closing, ReplyMode};
 
 /// Columns and rows of the picture of `LOLWUT`, if nobody says otherwise, and at most.
 const PICTURE: (i64, i64) = (66, 24);
 const PICTURE_MAX: i64 = 200;
 
-const OPEN: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
-const HELLO_SYNTAX: &str = "[protover [AUTH username password] [SETNAME clientname]]";
-
-const WRONG_PASSWORD: Error = Error::of("WRONGPASS invalid username-password pair or user is disabled.");
-const NO_PASSWORD_SET: Error = Error::of(
-    "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
-     configuration is correct?",
-);
-const HELLO_NEEDS_AUTH: Error = Error::of(
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
-     <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
-);
-
+/// Flags of what a client may send before it has logged in.
+pub(super) const OPEN: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
 const fn doc(since: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
     Group::Connection.doc(since, "O(1)", syntax, summary)
 }
@@ -43,12 +30,8 @@ const fn server_doc(since: &'static str, syntax: &'static str, summary: &'static
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "auth", arity: -2, flags: OPEN, keys: &[], run: auth, subcommands: &[],
-        doc: doc("1.0.0", "[username] password", "Lets the client in if it knows the password.") },
     Command { name: "echo", arity: 2, flags: LOADING | STALE | FAST, keys: &[], run: echo, subcommands: &[],
         doc: doc("1.0.0", "message", "Replies the message.") },
-    Command { name: "hello", arity: -1, flags: OPEN, keys: &[], run: hello, subcommands: &[],
-        doc: doc("6.0.0", HELLO_SYNTAX, "Agrees on the version of the protocol and tells who the server is.") },
     Command { name: "monitor", arity: 1, flags: ADMIN | NOSCRIPT | LOADING | STALE, keys: &[], run: monitor, subcommands: &[],
         doc: server_doc("1.0.0", "", "Shows the client every request that runs.") },
     Command { name: "ping", arity: -1, flags: FAST | SUBSCRIBER, keys: &[], run: ping, subcommands: &[],
@@ -104,14 +87,13 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    let open = ctx.state.settings.requirepass.is_empty();
+    ctx.state.log_out(ctx.token);
     ctx.state.unwatch(ctx.token);
     ctx.state.unsubscribe_all(ctx.token);
     ctx.state.untrack(ctx.token);
     ctx.state.end_monitor(ctx.token);
     let session = ctx.session();
     session.multi = None;
-    session.authenticated = open;
     session.name.clear();
     session.database = 0;
     session.reply_mode = ReplyMode::On;
@@ -136,36 +118,6 @@ fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-/// Compares in a time that depends on the length of `given` only, so that no byte of the secret can be found
-/// out by the clock.
-pub(crate) fn equal_in_constant_time(given: &[u8], secret: &[u8]) -> bool {
-    let mut difference = given.len() ^ secret.len();
-    for (index, byte) in given.iter().enumerate() {
-        let other = if secret.is_empty() { 0 } else { secret[index % secret.len()] };
-        difference |= usize::from(byte ^ other);
-    }
-    std::hint::black_box(difference) == 0
-}
-
-/// Whether this user has this password. There is one user; while it has no password, any will do.
-fn password_fits(state: &mut State, user: &[u8], password: &[u8]) -> Result<(), Error> {
-    let secret = state.settings.requirepass.as_bytes();
-    if user == b"default" && (secret.is_empty() || equal_in_constant_time(password, secret)) {
-        return Ok(());
-    }
-    state.stats.auth_failures += 1;
-    Err(WRONG_PASSWORD)
-}
-
-/// Whether an argument of a request is a password, or stands beside one, which nobody else is to see.
-pub fn is_secret(args: Args<'_>, index: usize) -> bool {
-    let is = |at: usize, word: &str| args.get(at).eq_ignore_ascii_case(word.as_bytes());
-    if index == 0 || !is(0, "auth") && !is(0, "hello") {
-        return false;
-    }
-    is(0, "auth") || (2..index).any(|at| is(at, "AUTH") && index <= at + 2)
-}
-
 /// Shows the client every request that runs, until it resets or leaves.
 fn monitor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     if ctx.state.transaction.is_some() {
@@ -176,89 +128,6 @@ fn monitor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     if ctx.state.begin_monitor(ctx.token) {
         ctx.reply.ok();
     }
-    Ok(Effect::Unchanged)
-}
-
-fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (user, password) = match args.len() {
-        2 if ctx.state.settings.requirepass.is_empty() => return Err(NO_PASSWORD_SET),
-        2 => (&b"default"[..], args.get(1)),
-        3 => (args.get(1), args.get(2)),
-        _ => return Err(Error::SYNTAX),
-    };
-    password_fits(ctx.state, user, password)?;
-    ctx.session().authenticated = true;
-    ctx.reply.ok();
-    Ok(Effect::Unchanged)
-}
-
-/// What `HELLO` asks for.
-#[derive(Default)]
-struct Hello<'a> {
-    resp3: Option<bool>,
-    login: Option<(&'a [u8], &'a [u8])>,
-    name: Option<&'a [u8]>,
-}
-
-impl<'a> Hello<'a> {
-    fn parse(args: Args<'a>) -> Result<Hello<'a>, Error> {
-        let mut hello = Hello::default();
-        if args.len() == 1 {
-            return Ok(hello);
-        }
-        hello.resp3 = match parse_i64(args.get(1)) {
-            None => return Err(Error::of("ERR Protocol version is not an integer or out of range")),
-            Some(2) => Some(false),
-            Some(3) => Some(true),
-            Some(_) => return Err(Error::of("NOPROTO unsupported protocol version")),
-        };
-        let mut options = Options::new(args, 2);
-        while let Some(option) = options.peek() {
-            if 2 < options.left() && options.word("AUTH") {
-                hello.login = Some((options.value()?, options.value()?));
-            } else if options.word_with_value("SETNAME") {
-                hello.name = Some(options.value()?);
-                hello.name.map_or(Ok(()), |name| check_name(name, "Client names"))?;
-            } else {
-                let option = repeated(option, usize::MAX);
-                return Err(Error::text(format!("ERR Syntax error in HELLO option '{option}'")));
-            }
-        }
-        Ok(hello)
-    }
-}
-
-fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let asked = Hello::parse(args)?;
-    if let Some((user, password)) = asked.login {
-        password_fits(ctx.state, user, password)?;
-    } else if !ctx.session().authenticated {
-        return Err(HELLO_NEEDS_AUTH);
-    }
-    let session = ctx.session();
-    session.authenticated = true;
-    if let Some(name) = asked.name {
-        session.name = name.to_vec();
-    }
-    session.resp3 = asked.resp3.unwrap_or(session.resp3);
-    let (resp3, id) = (session.resp3, session.id);
-    let reply = &mut *ctx.reply;
-    reply.set_resp3(resp3);
-    reply.map(7);
-    reply.bulk(b"server");
-    reply.bulk(b"redis");
-    reply.bulk(b"version");
-    reply.bulk(REDIS_VERSION.as_bytes());
-    reply.bulk(b"proto");
-    reply.integer(if resp3 { 3 } else { 2 });
-    reply.bulk(b"id");
-    reply.integer(id as i64);
-    reply.bulk(b"mode");
-    reply.bulk(b"standalone");
-    reply.bulk(b"role");
-    reply.bulk(b"master");
-    reply.bulk(b"modules");
-    reply.array(0);
     Ok(Effect::Unchanged)
 }
 

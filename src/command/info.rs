@@ -16,6 +16,7 @@ use crate::data::keyspace::Keyspace;
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::channels::Scope;
+use crate::state::denials::Reason;
 use crate::state::server::Loading;
 use crate::state::turns::{Cause, Turn};
 
@@ -363,8 +364,12 @@ fn stats(page: &mut Page, source: &Source<'_>) {
     page.field("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections);
     page.field("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections);
     event_loop(page, source);
-    page.field("acl_access_denied_auth", stats.auth_failures);
-    page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let denials = &source.state.denials;
+    page.field("acl_access_denied_auth", denials.count(Reason::Auth));
+    page.field("acl_access_denied_cmd", denials.count(Reason::Command));
+    page.field("acl_access_denied_key", denials.count(Reason::Key));
+    page.field("acl_access_denied_channel", denials.count(Reason::Channel));
+    page.field("acl_access_denied_db", denials.count(Reason::Database));
 }
 
 fn event_loop(page: &mut Page, source: &Source<'_>) {

@@ -8,7 +8,8 @@ mod getkeys;
 mod tests;
 
 use crate::base::glob;
-use crate::command::introspect::facts::{CATEGORIES, categories, legacy_range, tips};
+pub use crate::command::introspect::facts::{CATEGORIES, categories};
+use crate::command::introspect::facts::{legacy_range, tips};
 use crate::command::introspect::getkeys::reply_flags;
 use crate::command::options::Options;
 use crate::command::registry::{Row, commands};

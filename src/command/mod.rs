@@ -8,6 +8,8 @@ pub mod spec;
 pub mod options;
 pub mod cursor;
 pub mod registry;
+pub mod permission;
+pub mod secret;
 pub mod condition;
 pub mod string;
 pub mod lcs;
@@ -38,10 +40,10 @@ pub mod info;
 pub mod slowlog;
 pub mod latency;
 pub mod kvick;
-pub mod secret;
 pub mod server;
 pub mod debug;
 pub mod introspect;
+pub mod acl;
 pub mod table;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The server as a whole: saving, stopping, modules, users.
+//! The server as a whole: saving, stopping, modules.
 
 use crate::command::options::{Options, Slot};
 use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE};
@@ -11,8 +11,6 @@ const SAVING: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING;
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "acl", arity: -2, flags: 0, keys: &[], run: acl_help, subcommands: ACL,
-        doc: Group::Server.doc("6.0.0", "depends on the subcommand", "", "Tells about users, of whom there is one.") },
     Command { name: "bgrewriteaof", arity: -1, flags: SAVING, keys: &[], run: bgrewriteaof, subcommands: &[],
         doc: Group::Server.doc("1.0.0", "O(N) of the keys, in another process", "[SCHEDULE]", "Rewrites the append-only file in its shortest form.") },
     Command { name: "module", arity: -2, flags: 0, keys: &[], run: module_help, subcommands: MODULE,
@@ -20,14 +18,6 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "shutdown", arity: -1, flags: ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, keys: &[], run: shutdown, subcommands: &[],
         doc: Group::Server.doc("1.0.0", "O(N) of the records that wait for the disk, and of the keys if there are save points", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
             "Brings the log, and a snapshot if there are save points, to disk and ends the server.") },
-];
-
-#[rustfmt::skip]
-static ACL: &[Command] = &[
-    Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: acl_help, subcommands: &[],
-        doc: Group::Server.doc("6.0.0", "O(1)", "", "Lists the subcommands.") },
-    Command { name: "whoami", arity: 2, flags: NOSCRIPT | LOADING | STALE, keys: &[], run: whoami, subcommands: &[],
-        doc: Group::Server.doc("6.0.0", "O(1)", "", "Returns the name of the user, which is default.") },
 ];
 
 #[rustfmt::skip]
@@ -44,15 +34,6 @@ static MODULE: &[Command] = &[
         doc: Group::Server.doc("4.0.0", "O(1)", "name", "Refused, as there are no modules.") },
 ];
 
-/// Lines of `ACL HELP`.
-const ACL_HELP: &[&str] = &[
-    "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "WHOAMI",
-    "    Return the name of the user, which is default.",
-    "HELP",
-    "    Print this help.",
-];
-
 /// Lines of `MODULE HELP`.
 const MODULE_HELP: &[&str] = &[
     "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -67,15 +48,6 @@ const MODULE_HELP: &[&str] = &[
     "HELP",
     "    Print this help.",
 ];
-
-fn acl_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    ctx.help(ACL_HELP)
-}
-
-fn whoami(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    ctx.reply.bulk(b"default");
-    Ok(Effect::Unchanged)
-}
 
 fn module_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.help(MODULE_HELP)

@@ -11,6 +11,7 @@ use std::ops::Range;
 use crate::base::number::parse_i64;
 use crate::command::list::{self, reply_item};
 use crate::command::options::Options;
+use crate::command::permission::reads_any_key;
 use crate::command::spec::flag::{DENYOOM, MOVABLE_KEYS, READONLY, WHOLE, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Doc, Effect, Error, Find, Group, KeySpec, Outcome};
 use crate::data::element::Item;
@@ -48,6 +49,9 @@ pub static COMMANDS: &[Command] = &[
             summary: "Sorts the elements of a list, a set or a sorted set, and returns them or what other keys say of them." } },
 ];
 
+const BY_DENIED: Error = Error::of("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: Error = Error::of("ERR GET option of SORT denied due to insufficient ACL permissions.");
+
 /// Elements in one record of a result.
 const RECORD_ELEMENTS: usize = 64;
 
@@ -84,7 +88,8 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: Args<'a>, may_store: bool) -> Result<Request<'a>, Error> {
+    /// Reads the options. A client that may not read every key (`reads_any`) must not be led to one by a pattern.
+    fn parse(args: Args<'a>, may_store: bool, reads_any: bool) -> Result<Request<'a>, Error> {
         let mut found = Request {
             descending: false,
             alpha: false,
@@ -110,9 +115,13 @@ impl<'a> Request<'a> {
                 // The element itself is what is compared without a pattern; as one, it has no place for a name.
                 found.by = Some(match Pattern::parse(options.value()?) {
                     Pattern::Element => Pattern::Nothing,
+                    Pattern::Key { .. } if !reads_any => return Err(BY_DENIED),
                     pattern => pattern,
                 });
             } else if options.word_with_value("GET") {
+                if !reads_any {
+                    return Err(GET_DENIED);
+                }
                 found.gets.push(Pattern::parse(options.value()?));
             } else {
                 return Err(Error::SYNTAX);
@@ -282,7 +291,9 @@ fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> Outcome {
-    let mut request = Request::parse(args, may_store)?;
+    let name = if may_store { "sort" } else { "sort_ro" };
+    let reads_any = reads_any_key(ctx.state, ctx.token, name, args);
+    let mut request = Request::parse(args, may_store, reads_any)?;
     let mut is_sorted = request.by != Some(Pattern::Nothing);
     let key = ctx.key(args, 1);
     let mut of_set = false;

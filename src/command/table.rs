@@ -40,6 +40,8 @@ static FAMILIES: &[&[Command]] = &[
     crate::command::server::COMMANDS,
     crate::command::debug::COMMANDS,
     crate::command::introspect::COMMANDS,
+    crate::command::acl::COMMANDS,
+    crate::command::acl::login::COMMANDS,
 ];
 
 /// Makes these rows the table and returns it.

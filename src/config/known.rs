@@ -18,7 +18,6 @@ const TLS_CLIENT: &str = "it connects to no other server, and there is no replic
 const TLS_GROUPS: &str = "keys are exchanged on elliptic curves, never with these parameters";
 const RDB_VERSIONS: &str = "the versions of Redis and of Valkey are read alike";
 const SANITIZING: &str = "every length and element of a dump is always checked";
-const ACL: &str = "there are no users beside the default one";
 const THREADS: &str = "one thread serves everything";
 const ALLOCATOR: &str = "the allocator has no such knob";
 const AFFINITY: &str = "threads are not bound to processors; use taskset";
@@ -147,10 +146,6 @@ known! {
     }
     SANITIZING {
         "sanitize-dump-payload", Kind::Choice(SANITIZE), "no";
-    }
-    ACL {
-        "acl-pubsub-default", Kind::Choice(&["allchannels", "resetchannels"]), "resetchannels";
-        "acllog-max-len", count(), "128";
     }
     THREADS {
         "events-per-io-thread", Kind::Text, "2", Hidden;

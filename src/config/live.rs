@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::kind::{Kind, count, int, memory, small};
 use super::value::{
     Access, AppendFsync, ClientCertificates, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimits,
-    SavePoint, Share, Value,
+    PubsubDefault, SavePoint, Share, UserLine, Value,
 };
 
 /// What is common to the rows of all three tables.
@@ -127,6 +127,14 @@ live! {
     protected_mode: bool = "protected-mode", Kind::Bool, "yes";
     /// The password; empty for none.
     requirepass: String = "requirepass", Kind::Optional, "", Secret;
+    /// The file of users; empty if the configuration describes them.
+    aclfile: String = "aclfile", Kind::Text, "", Fixed;
+    /// The users that the configuration describes.
+    user: Vec<UserLine> = "user", Kind::Words, "", FileOnly;
+    /// Which channels a new user may name.
+    acl_pubsub_default: PubsubDefault = "acl-pubsub-default", Kind::Choice(PubsubDefault::NAMES), "resetchannels";
+    /// How many denials are remembered.
+    acllog_max_len: u64 = "acllog-max-len", count(), "128";
     /// How many clients may be connected.
     maxclients: u32 = "maxclients", int(1, u32::MAX as i64), "10000";
 

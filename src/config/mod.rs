@@ -16,6 +16,7 @@
 //! Invariant: nothing here reads a file, a clock or the environment; the caller passes text in and takes
 //! text out.
 
+pub mod problem;
 pub mod value;
 pub mod kind;
 pub mod live;
@@ -30,10 +31,11 @@ pub mod arguments;
 pub use arguments::{CommandLine, from_command_line};
 pub use change::{Changes, SetError};
 pub use live::Settings;
+pub use problem::Problem;
 pub use rewrite::rewrite;
-pub use text::{Notice, Problem, load};
+pub use text::{Notice, load};
 pub use value::{
     Access, AppendFsync, ClientCertificates, Events, LogLevel, MaxmemoryPolicy, Mode, OutputLimit,
     OutputLimits,
 };
-pub use value::{SavePoint, Share};
+pub use value::{PubsubDefault, SavePoint, Share, UserLine};

@@ -50,9 +50,6 @@ refused! {
     "socket-mark-id", int(0, u32::MAX as i64), "0", Fixed => "sockets are not marked for packet filters";
     "unixsocketgroup", Kind::Optional, "", Fixed
         => "the group of the socket is not changed; use 'unixsocketperm' and the group of the directory";
-    "aclfile", Kind::Text, "", Fixed => "there are no users beside the default one; use 'requirepass'";
-    "user", Kind::Words, "", FileOnly
-        => "there are no users beside the default one, who may do everything; use 'requirepass'";
     "loadmodule", Kind::Words, "", FileOnly => "there are no modules";
     "sentinel", Kind::Words, "", FileOnly => "it is no sentinel";
     "enable-module-command", Kind::Choice(Access::NAMES), "no", Fixed => "there are no modules";

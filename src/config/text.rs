@@ -1,13 +1,15 @@
 //! Configuration text to settings.
 //!
 //! A line is a name and words, split as a shell would; `#` begins a comment only at the start of a line.
-//! Later lines win over earlier ones, but for `save`, `rename-command` and `client-output-buffer-limit`,
+//! Later lines win over earlier ones, but for `save`, `rename-command`, `user` and `client-output-buffer-limit`,
 //! which add up.
 
 use std::fmt;
 
 use super::directive::Directive;
 use super::live::{Flag, Settings};
+use super::problem::Problem;
+use super::value::UserLine;
 use crate::base::quote;
 
 /// Included files may include others this deep; a file that includes itself ends here.
@@ -28,41 +30,13 @@ impl fmt::Display for Notice {
     }
 }
 
-/// Why a configuration cannot be used. Displayed as Redis says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The included file, if it was not in the text itself.
-    pub file: Option<String>,
-    /// The number of the line, from one.
-    pub line: usize,
-    /// The line, trimmed.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (kvick {}) ***", env!("CARGO_PKG_VERSION"))?;
-        match &self.file {
-            Some(file) => writeln!(f, "Reading the configuration file '{file}', at line {}", self.line)?,
-            None => writeln!(f, "Reading the configuration file, at line {}", self.line)?,
-        }
-        writeln!(f, ">>> '{}'", self.text)?;
-        write!(f, "{}", self.reason)
-    }
-}
-
-impl std::error::Error for Problem {}
-
 /// Gives the text of an `include`, all matching files of it one after the other, or says why not.
 pub type Include<'a> = &'a mut dyn FnMut(&str) -> Result<String, String>;
 
 /// Reads configuration text into settings; after a problem they are as they were.
 pub fn load(text: &str, settings: &mut Settings, include: Include<'_>) -> Result<Vec<Notice>, Problem> {
-    let mut loading = Loading { settings: settings.clone(), include, seen: Vec::new(), users: Vec::new() };
+    let mut loading = Loading { settings: settings.clone(), include, seen: Vec::new() };
     loading.lines(text, None, 0)?;
-    loading.check_users()?;
     let notices = loading.notices();
     *settings = loading.settings;
     Ok(notices)
@@ -74,16 +48,6 @@ struct Loading<'a> {
     include: Include<'a>,
     /// Directives that had a line, in order, each once.
     seen: Vec<Directive>,
-    /// Lines that describe the default user; whether they say what we do depends on `requirepass`, which
-    /// may follow.
-    users: Vec<(Problem, Login)>,
-}
-
-/// How a line lets the default user in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Login {
-    Free,
-    Password,
 }
 
 impl Loading<'_> {
@@ -99,6 +63,10 @@ impl Loading<'_> {
                 text: line.to_owned(),
                 reason,
             };
+            if let Some(words) = user_words(line) {
+                self.settings.user.push(UserLine { words, at: problem(String::new()) });
+                continue;
+            }
             let words = split(line).map_err(problem)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let Some((name, rest)) = words.split_first() else { continue };
@@ -113,10 +81,6 @@ impl Loading<'_> {
                 ("include", _) => return Err(problem(unknown("include"))),
                 ("rename-command", [from, to]) => self.rename(from, to).map_err(problem)?,
                 ("rename-command", _) => return Err(problem(unknown("rename-command"))),
-                ("user", words) if default_user(words).is_some() => {
-                    let login = default_user(words).unwrap_or(Login::Password);
-                    self.users.push((problem(String::new()), login));
-                }
                 _ => self.directive(name, rest).map_err(problem)?,
             }
         }
@@ -152,21 +116,6 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// Redis writes the default user into files that it rewrites; that must not stop anybody from changing
-    /// over.
-    fn check_users(&self) -> Result<(), Problem> {
-        for (problem, login) in &self.users {
-            let reason = match (login, self.settings.requirepass.is_empty()) {
-                (Login::Free, true) | (Login::Password, false) => continue,
-                (Login::Free, false) => "it lets everybody in, but 'requirepass' asks for a password",
-                (Login::Password, true) => "it has a password that only 'requirepass' can set",
-            };
-            let reason = format!("'user default' is not supported by kvick: {reason}");
-            return Err(Problem { reason, ..problem.clone() });
-        }
-        Ok(())
-    }
-
     fn notices(&self) -> Vec<Notice> {
         let mut notices: Vec<Notice> = Vec::new();
         for directive in &self.seen {
@@ -191,6 +140,13 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     texts.map_err(|_| String::from("argument must be valid UTF-8"))
 }
 
+/// What a line of the `user` directive says. Unlike other words its may be any bytes: keys can be.
+fn user_words(line: &str) -> Option<Vec<Vec<u8>>> {
+    let mut words = quote::split_words(line.as_bytes())?;
+    let is_user = words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"user"));
+    is_user.then(|| words.split_off(1))
+}
+
 /// What is said about a name that nobody knows, or that came with too few or too many words.
 fn unknown(name: &str) -> String {
     let reason = String::from("Bad directive or wrong number of arguments");
@@ -202,26 +158,6 @@ fn unknown(name: &str) -> String {
 
 fn same_name(a: &str, b: &str) -> bool {
     !a.is_empty() && a.eq_ignore_ascii_case(b)
-}
-
-/// How the line `user default ...` lets that user in, if it gives all the rights that everybody has here.
-fn default_user(words: &[&str]) -> Option<Login> {
-    let (&"default", rules) = words.split_first()? else { return None };
-    let mut login = None;
-    let (mut on, mut keys, mut channels, mut commands) = (false, false, false, false);
-    for rule in rules {
-        match *rule {
-            "on" => on = true,
-            "~*" | "allkeys" => keys = true,
-            "&*" | "allchannels" => channels = true,
-            "+@all" | "allcommands" => commands = true,
-            "nopass" => login = Some(Login::Free),
-            "sanitize-payload" | "skip-sanitize-payload" => {}
-            password if password.starts_with('#') => login = Some(Login::Password),
-            _ => return None,
-        }
-    }
-    login.filter(|_| on && keys && channels && commands)
 }
 
 impl Settings {

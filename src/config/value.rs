@@ -3,6 +3,8 @@
 //! A [`Value`] is read from canonical text, which [`super::kind`] has already checked, so reading fails
 //! only where a row's kind and its field's type disagree; the tests of the table look for that.
 
+use super::problem::Problem;
+
 /// What a field of [`super::Settings`] can hold.
 pub trait Value: Sized {
     /// Reads canonical text.
@@ -160,6 +162,14 @@ choices! {
         Optional = "optional",
     }
 
+    /// Which channels a new user may name.
+    PubsubDefault {
+        /// All.
+        Allchannels = "allchannels",
+        /// None.
+        Resetchannels = "resetchannels",
+    }
+
     /// Who may use something dangerous.
     Access {
         /// Nobody.
@@ -168,6 +178,25 @@ choices! {
         Yes = "yes",
         /// Clients of this machine.
         Local = "local",
+    }
+}
+
+/// A line that describes a user. Who the users are is nothing that a setting could say: commands change them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserLine {
+    /// The name and the rules.
+    pub words: Vec<Vec<u8>>,
+    /// Where the line stands, for whoever finds something wrong with it.
+    pub at: Problem,
+}
+
+impl Value for Vec<UserLine> {
+    fn read(text: &str) -> Option<Vec<UserLine>> {
+        text.is_empty().then(Vec::new)
+    }
+
+    fn show(&self) -> String {
+        String::new()
     }
 }
 

@@ -111,8 +111,8 @@ impl Engine {
     pub fn open_session(&mut self, mut session: Session) -> usize {
         self.state.last_session_id += 1;
         session.id = self.state.last_session_id;
-        session.authenticated = self.state.settings.requirepass.is_empty();
         let token = self.state.sessions.insert(session);
+        self.state.log_out(token);
         self.state.weigh(token);
         token
     }

@@ -4,11 +4,10 @@
 //! first keys and asks the cache for their buckets and then their entries; the second runs the requests in order,
 //! by when the memory they need has arrived.
 
-use crate::command::connection::is_secret;
 use crate::command::registry::{Found, Row, commands};
-use crate::command::secret::without_secrets;
+use crate::command::secret::redacted;
 use crate::command::spec::flag::{
-    FAST, INTERNAL_WRITE, LOADING, NO_AUTH, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
+    FAST, INTERNAL_WRITE, LOADING, NO_MULTI, NOT_QUEUED, SKIP_SLOWLOG, SUBSCRIBER, WHOLE, WRITE,
 };
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
@@ -159,7 +158,13 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        let refused = self.refusal(token, args, row.command, &row.full_name);
+        let refused = if !row.command.arity_fits(args.len()) {
+            Some(Error::arity(&row.full_name))
+        } else if self.state.sessions[token].restricted {
+            self.refusal_of_user(token, args, number).or_else(|| self.refusal(token, row))
+        } else {
+            self.refusal(token, row)
+        };
         let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
             if row.command.name == "exec" { self.refuse_queued(token) } else { None }
         } else {
@@ -168,24 +173,19 @@ impl Engine {
         refused.map_or(Ok(number), |error| {
             self.state.stats.commands[number].rejected += 1;
             self.state.leave_uncounted();
-            Err(error)
+            Err(if row.command.name == "exec" { self.refuse_exec(token, error) } else { error })
         })
     }
 
     #[inline]
-    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
+    fn refusal(&self, token: usize, row: &Row) -> Option<Error> {
+        let command = row.command;
         let session = &self.state.sessions[token];
-        if !session.authenticated && !command.has(NO_AUTH) {
-            return Some(Error::of("NOAUTH Authentication required."));
-        }
-        if !command.arity_fits(args.len()) {
-            return Some(Error::arity(name));
-        }
         if session.multi.is_some() && command.has(NO_MULTI) {
             return Some(Error::of("ERR Command not allowed inside a transaction"));
         }
         if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
-            return Some(only_subscriber(name));
+            return Some(only_subscriber(&row.full_name));
         }
         self.refusal_of_state(command)
     }
@@ -348,7 +348,7 @@ impl Engine {
         let state = &mut self.state;
         let session = &state.sessions[token];
         let (at_secs, len_max) = (state.process.now_ms / 1000, state.settings.slowlog_max_len as usize);
-        let words = without_secrets(&commands().row(number).full_name, args);
+        let words = redacted(&commands().row(number).full_name, args);
         let client = (session.addr.as_str(), &session.name[..]);
         state.slowlog.add(at_secs, micros, words.into_iter(), client, len_max);
     }

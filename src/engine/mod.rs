@@ -4,6 +4,7 @@
 pub mod core;
 pub mod evict;
 pub mod onlookers;
+pub mod rights;
 pub mod dispatch;
 pub mod sessions;
 pub mod replay;

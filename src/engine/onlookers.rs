@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use crate::base::date::UnixMs;
 use crate::base::quote::quoted;
-use crate::command::connection::is_secret;
 use crate::command::registry::commands;
+use crate::command::secret::redacted;
 use crate::command::spec::flag::{ADMIN, READONLY, SKIP_MONITOR, WRITE};
 use crate::command::spec::{Command, Error, Group};
 use crate::engine::Engine;
@@ -140,12 +140,12 @@ impl Engine {
         }
         match &mut self.state.transaction {
             Some(transaction) if command.name == "exec" => transaction.shown = Some(args.into()),
-            _ => self.show(token, args),
+            _ => self.show(token, &commands().row(number).full_name, args),
         }
     }
 
-    /// Shows a request to the clients that monitor.
-    pub(super) fn show(&mut self, token: usize, args: Args<'_>) {
+    /// Shows a request to the clients that monitor; `name` is the full one of its row.
+    pub(super) fn show(&mut self, token: usize, name: &str, args: Args<'_>) {
         let (session, micros) = (&self.state.sessions[token], self.state.process.now_micros);
         let mut line = format!("+{}.{:06} [{} ", micros / 1_000_000, micros % 1_000_000, session.database);
         if session.unix {
@@ -155,8 +155,7 @@ impl Engine {
             line.push_str(&session.addr);
         }
         line.push(']');
-        for (index, arg) in args.iter().enumerate() {
-            let arg = if is_secret(args, index) { b"(redacted)" } else { arg };
+        for arg in redacted(name, args) {
             // Writing to a string cannot fail.
             write!(line, " {}", quoted(arg)).ok();
         }

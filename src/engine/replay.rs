@@ -22,8 +22,7 @@ impl Engine {
     /// Opens the session in which a log is replayed. Nothing it changes is logged.
     pub fn begin_replay(&mut self) -> usize {
         self.state.log.enabled = false;
-        let token = self.open_session(Session::default());
-        self.state.sessions[token].authenticated = true;
+        let token = self.open_session(Session { trusted: true, ..Session::default() });
         self.set_now(UnixMs::ZERO);
         self.enter(token);
         token

@@ -43,9 +43,16 @@ impl Engine {
         let command = commands().row(first.number).command;
         let request = first.request.clone();
         let why = self.refusal_of_state(command).or_else(|| self.make_room_for(command, request.args()))?;
+        Some(why)
+    }
+
+    /// `EXEC` itself is refused: that is the end of the transaction.
+    #[cold]
+    pub(super) fn refuse_exec(&mut self, token: usize, why: Error) -> Error {
         self.state.sessions[token].multi = None;
         self.state.unwatch(token);
-        Some(Error::text(format!("EXECABORT Transaction discarded because of: {why}")))
+        let why = why.as_str().strip_prefix("ERR ").unwrap_or(why.as_str());
+        Error::text(format!("EXECABORT Transaction discarded because of: {why}"))
     }
 
     /// Runs the next request of the transaction that `EXEC` has let loose, if there is one.
@@ -57,7 +64,7 @@ impl Engine {
             self.state.log.end_group();
             self.silence(token, mark);
             if let Some(request) = shown {
-                self.show(token, request.args());
+                self.show(token, "exec", request.args());
             }
             self.end_caching(token, None);
             self.tell_own();
@@ -66,7 +73,13 @@ impl Engine {
         let args = queued.request.args();
         let prepared = self.prepare(token, args);
         self.keep_expired(commands().row(queued.number).command);
-        if let Err(error) = self.call(token, args, queued.number, prepared.hash()) {
+        let refused = match self.state.sessions[token].restricted {
+            true => self.refusal_in_exec(token, args, queued.number),
+            false => None,
+        };
+        if let Some(error) = refused {
+            self.reply_error(error.as_str());
+        } else if let Err(error) = self.call(token, args, queued.number, prepared.hash()) {
             self.state.stats.commands[queued.number].failed += 1;
             self.reply_error(error.as_str());
         }
@@ -124,13 +137,24 @@ impl Engine {
         self.enter(token);
         let start = self.reply.out.len();
         let mark = self.reply.mark();
-        let done = self.call(token, request.args(), number, 0);
+        let refused = match self.state.sessions[token].restricted {
+            true => self.refusal_of_user(token, request.args(), number),
+            false => None,
+        };
+        let done = match refused {
+            Some(error) => {
+                self.state.stats.commands[number].rejected += 1;
+                Err(error)
+            }
+            None => self.call(token, request.args(), number, 0).inspect_err(|_| {
+                self.state.stats.commands[number].failed += 1;
+            }),
+        };
         let still = self.state.block.take();
         if let Some(blocked) = still {
             self.state.wait_again(token, blocked.again_ms);
         } else {
             if let Err(error) = done {
-                self.state.stats.commands[number].failed += 1;
                 self.reply_error(error.as_str());
             }
             if self.state.gate.active {

@@ -3,10 +3,11 @@
 //! Whoever asks has not replied yet: each wish ends in a reply, or in the client being marked as waiting.
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::command::acl::file;
 use crate::config;
 use crate::config::Settings;
 use crate::engine::snapshot::rdb::write_rdb;
@@ -15,6 +16,7 @@ use crate::io::listen;
 use crate::io::load::{Quietly, Rdb, Replay};
 use crate::io::rdb;
 use crate::io::tls;
+use crate::io::users;
 use crate::io::{logger, sys};
 use crate::state::ask::Ask;
 use crate::state::session::{Closing, Wait};
@@ -40,6 +42,9 @@ impl Host {
                     self.rewrite_config().map_err(|error| format!("ERR Rewriting config file: {error}"));
                 self.reply_done(done);
             }
+            Ask::LoadUsers => self.load_users(),
+            Ask::SaveUsers => self.save_users(),
+            Ask::Password { digits } => self.make_password(digits),
             Ask::Shutdown { force, save, .. } => {
                 if self.shut_down(force, save) {
                     self.engine.state.sessions[session].closing = Closing::AfterReply;
@@ -179,6 +184,10 @@ impl Host {
                 }
                 Ok(())
             }
+            "requirepass" => {
+                self.engine.state.set_default_password();
+                Ok(())
+            }
             "loglevel" => {
                 logger::set_level(self.engine.state.settings.loglevel);
                 Ok(())
@@ -255,24 +264,9 @@ impl Host {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let text = config::rewrite(&old, &self.engine.state.settings);
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let write = || {
-            let mut file = fs::File::create(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            if let Ok(metadata) = fs::metadata(&path) {
-                file.set_permissions(metadata.permissions())?;
-            }
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-        };
-        let written = write();
-        if written.is_err() {
-            // What is left of the attempt is of no use to anybody.
-            fs::remove_file(&temporary).ok();
-        }
-        written
+        let lines = file::config_lines(&self.engine.state);
+        let text = config::rewrite(&old, &self.engine.state.settings, &lines);
+        users::replace(&path, text.as_bytes())
     }
 
     /// `DEBUG RELOAD` and `DEBUG LOADAOF`. With the log off, what was written before is the snapshot.

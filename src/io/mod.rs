@@ -16,6 +16,7 @@ pub mod aof;
 pub mod web;
 pub mod host;
 pub mod load;
+pub mod users;
 pub mod grant;
 pub mod server;
 pub mod start;

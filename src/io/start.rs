@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::command::acl::file;
 use crate::command::registry::Names;
 use crate::command::table::install;
 use crate::config::{self, CommandLine, Notice, Settings};
@@ -10,7 +11,7 @@ use crate::engine::Engine;
 use crate::io::aof::check;
 use crate::io::clock::Clock;
 use crate::io::server::Server;
-use crate::io::{crash, logger, sys};
+use crate::io::{crash, logger, sys, users};
 
 /// Descriptors that the server needs besides those of its clients.
 const RESERVED_FILES: u64 = 32;
@@ -117,6 +118,7 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
     let notices = config::load(&whole, &mut settings, &mut |pattern| include(pattern))
         .map_err(|error| error.to_string())?;
     Names::renamed(install(), &settings.rename_command)?;
+    file::configured(&settings)?;
     Ok(Loaded { settings, notices, file: path })
 }
 
@@ -214,7 +216,8 @@ fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
     limit_clients(&mut settings);
     let pidfile = write_pidfile(&settings);
     let clock = Clock::start();
-    let engine = Engine::new(settings, seed()?);
+    let mut engine = Engine::new(settings, seed()?);
+    users::load_at_start(&mut engine)?;
     let server = Server::open(engine, clock, file, signals)?;
     log::info!("Server initialized");
     Ok((server, pidfile))

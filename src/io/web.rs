@@ -22,13 +22,14 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use crate::base::memory;
-use crate::command::connection::equal_in_constant_time;
 use crate::config::Settings;
 use crate::data::keyspace::Keyspace;
 use crate::engine::Engine;
 use crate::io::clock::Clock;
 use crate::io::listen;
 use crate::state::State;
+use crate::state::acl::DEFAULT_NAME;
+use crate::state::denials::{Denial, Reason};
 
 use http::{Parsed, Request, Response, Status};
 
@@ -399,15 +400,29 @@ fn is_ours(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
 }
 
-/// Whether this visitor may see more than figures: there is no password, or it knows it.
+/// Whether this visitor may see more than figures: everybody may, or it has the password of a user who may do
+/// everything.
 fn is_trusted(request: &Request<'_>, state: &mut State) -> bool {
-    let secret = state.settings.requirepass.as_bytes();
-    if secret.is_empty() {
+    if state.users.open() && state.users.default_user().may_everything() {
         return true;
     }
-    let Some((user, password)) = request.authorization.and_then(http::basic) else { return false };
-    let fits = equal_in_constant_time(&password, secret);
-    let fits = fits && (user.is_empty() || user == b"default");
-    state.stats.auth_failures += u64::from(!fits);
-    fits
+    let Some((name, password)) = request.authorization.and_then(http::basic) else { return false };
+    let name = if name.is_empty() { DEFAULT_NAME } else { &name };
+    if state.users.find(name).is_some_and(|user| user.may_everything() && user.admits(&password)) {
+        return true;
+    }
+    let now_ms = state.process.now_ms;
+    let denial = Denial {
+        id: 0,
+        count: 1,
+        reason: Reason::Auth,
+        in_multi: false,
+        object: b"metrics-port".to_vec(),
+        user: name.to_vec(),
+        client: Vec::new(),
+        created_ms: now_ms,
+        updated_ms: now_ms,
+    };
+    state.denials.add(denial, state.settings.acllog_max_len as usize);
+    false
 }

@@ -30,6 +30,15 @@ pub enum Ask {
     },
     /// `CONFIG REWRITE`.
     RewriteConfig,
+    /// `ACL LOAD`: read the file of users.
+    LoadUsers,
+    /// `ACL SAVE`: write the file of users.
+    SaveUsers,
+    /// `ACL GENPASS`: reply so many hexadecimal digits that nobody can guess.
+    Password {
+        /// How many.
+        digits: usize,
+    },
     /// `SHUTDOWN`.
     Shutdown {
         /// Do not write a snapshot (`NOSAVE`), write one (`SAVE`), or as the configuration says.

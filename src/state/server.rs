@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::config::Settings;
+use crate::state::acl::Users;
 use crate::state::ask::Ask;
 use crate::state::big::BigKeys;
 use crate::state::blocked::{Blocked, Pause, Waiting};
 use crate::state::by_key::ByKey;
 use crate::state::channels::Channels;
+use crate::state::denials::Denials;
 use crate::state::gate::Gate;
 use crate::state::hot::HotKeys;
 use crate::state::latency::Latency;
@@ -183,6 +185,10 @@ pub struct State {
     pub settings: Settings,
     /// Who this server is.
     pub identity: Identity,
+    /// Who may do what.
+    pub users: Users,
+    /// What was denied to whom.
+    pub denials: Denials,
     /// The clients, by token.
     pub sessions: Slab<Session>,
     /// Bytes of memory that clients have, kept true by [`State::weigh`], and buffers that wait for clients.
@@ -256,9 +262,11 @@ pub struct State {
 impl State {
     /// The state of a fresh server.
     pub fn new(settings: Settings, commands: usize) -> State {
-        State {
+        let mut state = State {
             settings,
             identity: Identity::default(),
+            users: Users::default(),
+            denials: Denials::default(),
             sessions: Slab::new(),
             clients_bytes: 0,
             unshared_bytes: 0,
@@ -300,7 +308,9 @@ impl State {
             reserved: 0,
             shutting_down: false,
             sessions_marked: false,
-        }
+        };
+        state.set_default_password();
+        state
     }
 
     /// Takes note that a client's buffers have changed. So the sum of all is known at any time, at the price of an

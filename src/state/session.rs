@@ -1,6 +1,7 @@
 //! What is known of one client besides its socket.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use crate::resp::reply::Output;
 use crate::state::blocked::Blocked;
@@ -75,8 +76,17 @@ pub struct Session {
     pub database: usize,
     /// Replies in RESP3.
     pub resp3: bool,
-    /// May run commands: no password is required or the right one was given.
+    /// Number of its user; see `state/acl.rs`.
+    pub user: usize,
+    /// Name of its user.
+    pub user_name: Rc<[u8]>,
+    /// It runs what a log says, and nobody asks for its rights.
+    pub trusted: bool,
+    /// It has logged in, or came when nobody needed to.
     pub authenticated: bool,
+    /// Its requests are looked at one by one: it has to log in first, or its user may not do everything. Kept true by
+    /// `state/login.rs`.
+    pub restricted: bool,
     /// `CLIENT REPLY`.
     pub reply_mode: ReplyMode,
     /// `CLIENT NO-EVICT`.

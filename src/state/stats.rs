@@ -101,8 +101,6 @@ pub struct Stats {
     pub rate_turns: Rate,
     /// Microseconds per second in which the loop was not waiting.
     pub rate_turn_micros: Rate,
-    /// Failed authentications.
-    pub auth_failures: u64,
     /// Keys evicted.
     pub evicted_keys: u64,
     /// Clients evicted.

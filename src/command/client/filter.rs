@@ -6,6 +6,7 @@
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::{Error, repeated};
+use crate::state::acl::Users;
 use crate::state::session::Session;
 
 /// The letters that `flags` in `CLIENT LIST` may hold in Redis and Valkey, of which some never occur here.
@@ -28,7 +29,8 @@ enum Test<'a> {
     Addr(&'a [u8]),
     Laddr(&'a [u8]),
     Ip(&'a [u8]),
-    User,
+    /// The number of the user.
+    User(usize),
     Flags(&'a [u8]),
     Name(&'a [u8]),
     LibName(&'a [u8]),
@@ -57,7 +59,7 @@ const PLAIN: &[&str] = &["MAXAGE", "IDLE"];
 
 impl<'a> Filter<'a> {
     /// The filter of `CLIENT LIST`, which shows the client that asks too.
-    pub fn for_list(options: Options<'a>, databases: usize) -> Result<Filter<'a>, Error> {
+    pub fn for_list(options: Options<'a>, databases: usize, users: &Users) -> Result<Filter<'a>, Error> {
         let filter = Filter {
             tests: Vec::new(),
             skip_me: false,
@@ -65,16 +67,16 @@ impl<'a> Filter<'a> {
             id_error: "ERR Invalid client ID",
             id_min: i64::MIN,
         };
-        filter.parse(options)
+        filter.parse(options, users)
     }
 
     /// The filter of `CLIENT KILL`, which spares the client that asks.
-    pub fn for_kill(options: Options<'a>, databases: usize) -> Result<Filter<'a>, Error> {
+    pub fn for_kill(options: Options<'a>, databases: usize, users: &Users) -> Result<Filter<'a>, Error> {
         let id_error = "ERR client-id should be greater than 0";
-        Filter { tests: Vec::new(), skip_me: true, databases, id_error, id_min: 1 }.parse(options)
+        Filter { tests: Vec::new(), skip_me: true, databases, id_error, id_min: 1 }.parse(options, users)
     }
 
-    fn parse(mut self, mut options: Options<'a>) -> Result<Filter<'a>, Error> {
+    fn parse(mut self, mut options: Options<'a>, users: &Users) -> Result<Filter<'a>, Error> {
         while options.more() {
             if options.word_with_value("SKIPME") {
                 self.skip_me = if options.word("YES") {
@@ -87,7 +89,7 @@ impl<'a> Filter<'a> {
                 continue;
             }
             let (word, inverted) = test_word(&mut options)?;
-            let test = self.test(word, &mut options)?;
+            let test = self.test(word, &mut options, users)?;
             self.tests.retain(|(other, was_inverted, _)| (*other, *was_inverted) != (word, inverted));
             self.tests.push((word, inverted, test));
         }
@@ -95,7 +97,7 @@ impl<'a> Filter<'a> {
     }
 
     /// Reads what stands behind the word.
-    fn test(&self, word: &str, options: &mut Options<'a>) -> Result<Test<'a>, Error> {
+    fn test(&self, word: &str, options: &mut Options<'a>, users: &Users) -> Result<Test<'a>, Error> {
         if word == "ID" {
             return self.ids(options).map(Test::Ids);
         }
@@ -105,8 +107,7 @@ impl<'a> Filter<'a> {
             "ADDR" => Test::Addr(value),
             "LADDR" => Test::Laddr(value),
             "IP" => Test::Ip(value),
-            "USER" if value == b"default" => Test::User,
-            "USER" => return Err(quoting("No such user", value)),
+            "USER" => Test::User(users.number(value).ok_or_else(|| quoting("No such user", value))?),
             "FLAGS" => match value.iter().all(|letter| FLAG_LETTERS.contains(letter)) {
                 true => Test::Flags(value),
                 false => return Err(unknown_in_filter("flags", value)),
@@ -215,7 +216,7 @@ impl Test<'_> {
             Test::Addr(addr) => session.addr.as_bytes() == *addr,
             Test::Laddr(addr) => session.laddr.as_bytes() == *addr,
             Test::Ip(ip) => ip_of(&session.addr).as_bytes() == *ip,
-            Test::User => true,
+            Test::User(number) => session.user == *number,
             Test::Flags(letters) => letters.iter().all(|letter| session.flags().as_bytes().contains(letter)),
             Test::Name(name) => session.name == *name,
             Test::LibName(name) => session.lib_name == *name,

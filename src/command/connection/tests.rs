@@ -2,6 +2,7 @@ use crate::command::tests::ask_words;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::state::ask::Ask;
+use crate::state::denials::Reason;
 use crate::state::session::{Closing, Session};
 
 /// An engine with clients that talk to it line by line.
@@ -130,7 +131,7 @@ fn with_a_password_everything_else_waits_for_it() {
         ("HELLO 3 AUTH default secret SETNAME me", &greeting(true)),
         ("CLIENT GETNAME", "$2|me|"),
     ]);
-    assert_eq!(server.engine.state.stats.auth_failures, 6);
+    assert_eq!(server.engine.state.denials.count(Reason::Auth), 6);
 }
 
 #[test]

@@ -67,7 +67,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
         SAME_EVERYWHERE,
         &["client|setinfo", "client|setname", "commandlog|reset", "config|resetstat", "config|rewrite"],
     ),
-    (SAME_EVERYWHERE, &["config|set", "slowlog|reset"]),
+    (SAME_EVERYWHERE, &["acl|deluser", "acl|save", "acl|setuser", "config|set", "slowlog|reset"]),
     (SUM_OF_KEYS, &["del", "exists", "touch", "unlink"]),
     (ALL_SHARDS, &["flushall", "flushdb", "memory|purge", "ping"]),
     (SHARDS_DIFFER, &["info", "memory|doctor", "memory|malloc-stats", "memory|stats"]),

@@ -1,13 +1,10 @@
 //! `COMMAND GETKEYS` and `COMMAND GETKEYSANDFLAGS`: the keys of a request that is not run.
 
+use crate::command::permission::key_flags;
 use crate::command::registry::{Found, commands};
 use crate::command::spec::{Ctx, Effect, Error, Find, KeySpec, Outcome};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
-
-/// What `SET` does to its key with and without `GET`; the row says that it varies.
-const SET_AND_GET: &[&str] = &["RW", "ACCESS", "UPDATE"];
-const SET_ONLY: &[&str] = &["OW", "UPDATE"];
 
 /// A key's position in the request, and what happens to it.
 type Place = (usize, &'static [&'static str]);
@@ -28,7 +25,7 @@ fn keys(args: Args<'_>) -> Result<Vec<Place>, Error> {
     let mut found = Vec::new();
     for spec in command.keys {
         let before = found.len();
-        let flags = flags_of(spec, request);
+        let flags = key_flags(spec, command.name, request);
         found.extend(spec.positions(request).map(|position| (position, flags)));
         if !is_whole(spec, request, found.len() - before) {
             return Err(Error::of("ERR Invalid arguments specified for command"));
@@ -47,14 +44,6 @@ fn is_whole(spec: &KeySpec, request: Args<'_>, found: usize) -> bool {
             count.and_then(crate::base::number::parse_i64) == Some(found as i64) && 0 < found
         }
     }
-}
-
-fn flags_of(spec: &KeySpec, request: Args<'_>) -> &'static [&'static str] {
-    if !spec.flags.contains(&"VARIABLE_FLAGS") {
-        return spec.flags;
-    }
-    let gets = request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"GET"));
-    if gets { SET_AND_GET } else { SET_ONLY }
 }
 
 /// Replies what happens to a key. Access is in capitals, purpose is not.

@@ -74,7 +74,7 @@ fn saving_stopping_modules_users() {
         ("MODULE LOAD x", "-ERR MODULE LOAD is not supported by kvick: there are no modules|"),
         ("MODULE foo", "-ERR unknown subcommand 'foo'. Try MODULE HELP.|"),
         ("ACL WHOAMI", "$7|default|"),
-        ("ACL LIST", "-ERR unknown subcommand 'LIST'. Try ACL HELP.|"),
+        ("ACL NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try ACL HELP.|"),
     ]);
     assert!(talk.wish("SAVE") == Ask::Save);
     assert!(talk.wish("BGSAVE") == Ask::SaveInBackground { schedule: false });

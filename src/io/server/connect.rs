@@ -104,7 +104,7 @@ impl Server {
     fn admit(&mut self, accepted: Accepted) {
         let Accepted { mut stream, addr, laddr, local, secure } = accepted;
         let state = &mut self.host.engine.state;
-        let denied = state.settings.protected_mode && state.settings.requirepass.is_empty() && !local;
+        let denied = state.settings.protected_mode && state.users.default_user().nopass && !local;
         let maxclients = state.settings.maxclients as usize;
         // Whoever sits at the machine can look after a server that others have filled.
         let reserved = if local { state.settings.maxclients_reserved as usize } else { 0 };

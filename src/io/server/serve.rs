@@ -334,7 +334,7 @@ fn limits(engine: &Engine, token: usize) -> Limits {
     let settings: &Settings = &engine.state.settings;
     Limits {
         bulk_len_max: settings.proto_max_bulk_len as usize,
-        unauthenticated: !engine.state.sessions[token].authenticated,
+        unauthenticated: engine.state.sessions[token].restricted && engine.state.must_log_in(token),
         ..Limits::default()
     }
 }
