@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::rdb::Limits;
 use crate::data::rdb::file::Loaded;
+use crate::io::disk::Real;
 use crate::io::rdb::Keys;
 
 use super::damage;
@@ -42,7 +43,7 @@ pub fn check(path: &Path, fix: bool, answers: &mut dyn BufRead, out: &mut dyn Wr
         }
         Some(file) => {
             writeln!(checker.out, "Start checking Multi Part AOF")?;
-            match Manifest::read_open(file, path) {
+            match Manifest::read_open(&file, path) {
                 Ok(manifest) => checker.manifest(path, &manifest).map(exit_code),
                 Err(error) => {
                     writeln!(checker.out, "{error}")?;
@@ -145,7 +146,7 @@ impl Checker<'_> {
     /// Checks one file; true if it is well in the end.
     fn file(&mut self, path: &Path, name: &OsStr, kind: &str, last: bool) -> io::Result<bool> {
         let shown = name.to_string_lossy();
-        let (report, damage, later) = match reader::read_file(path, last, &mut Nobody) {
+        let (report, damage, later) = match reader::read_file(&Real, path, last, &mut Nobody) {
             Ok(report) if report.size == 0 => {
                 writeln!(self.out, "{kind} {shown} is empty")?;
                 return Ok(true);
@@ -216,7 +217,7 @@ impl Checker<'_> {
             writeln!(self.out, "Aborting...")?;
             return Ok(false);
         }
-        let beside = damage::cut_tail(path, good)?;
+        let beside = damage::cut_tail(&Real, path, good)?;
         writeln!(self.out, "Successfully truncated AOF {shown}")?;
         writeln!(self.out, "What was cut off is kept in {}", beside.display())?;
         Ok(true)

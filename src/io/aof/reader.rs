@@ -40,13 +40,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::rdb::{self, Fault, file};
+use crate::io::disk::Disk;
 use crate::io::rdb::{Keys, Reading};
 use crate::io::window::{CHUNK_BYTES, Window};
 use crate::resp::args::Span;
 
 use super::batch::{self, MARK};
 use super::damage::{self, Later};
-use super::manifest::{Manifest, Place};
+use super::fault;
+use super::manifest::{self, Manifest, Place};
 use super::record::{self, Parsed, Request};
 
 /// Redis reads lines that begin in `#` up to this length, with the line end.
@@ -199,8 +201,8 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
     let paths: Vec<PathBuf> = manifest.parts().map(|part| place.path(&part.name)).collect();
     let mut filled = 0;
     for (index, path) in paths.iter().enumerate() {
-        let size =
-            path.metadata().map_err(|error| LoadError { path: path.clone(), trouble: error.into() })?.len();
+        let look = manifest::look(place.disk(), path);
+        let size = look.map_err(|error| LoadError { path: path.clone(), trouble: error.into() })?.size;
         if 0 < size {
             filled = index;
         } else if path.extension() == Some("rdb".as_ref()) {
@@ -210,7 +212,7 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
         }
     }
     let read = |(index, path): (usize, PathBuf)| {
-        let report = read_file(&path, filled <= index, sink)?;
+        let report = read_file(place.disk(), &path, filled <= index, sink)?;
         Ok(Loaded { path, report })
     };
     paths.into_iter().enumerate().map(read).collect()
@@ -218,13 +220,13 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
 
 /// How much there is to read, for the progress of loading: the lengths of the base and of the increments.
 pub fn total_bytes(place: &Place, manifest: &Manifest) -> io::Result<u64> {
-    manifest.parts().map(|part| Ok(place.path(&part.name).metadata()?.len())).sum()
+    manifest.parts().map(|part| Ok(manifest::look(place.disk(), &place.path(&part.name))?.size)).sum()
 }
 
 /// Reads one file. `last`: nothing follows it, so that its tail may be torn.
-pub fn read_file(path: &Path, last: bool, sink: &mut dyn Sink) -> Result<Report, LoadError> {
+pub fn read_file(disk: &dyn Disk, path: &Path, last: bool, sink: &mut dyn Sink) -> Result<Report, LoadError> {
     let read = |sink| -> Result<Report, Trouble> {
-        let window = Window::open(path)?;
+        let window = fault::again(|| Window::open(disk, path))?;
         let report = Report { size: window.size(), ..Report::default() };
         let (spans, verified, ours) = (Vec::new(), 0, false);
         let mut reader =

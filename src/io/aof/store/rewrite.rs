@@ -1,14 +1,13 @@
 //! The rewrite: begun, watched, and taken up or given up. The head of `store.rs` tells its steps.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
-use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store, remove_leftover};
+use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
-use crate::io::aof::child::Work;
-use crate::io::aof::manifest::Manifest;
-use crate::io::child::{Child, Finished};
+use crate::io::aof::child::{Uncommitted, Work};
+use crate::io::aof::manifest::{self, Manifest};
+use crate::io::child::Finished;
 use crate::state::State;
 
 impl Store {
@@ -74,39 +73,43 @@ impl Store {
     }
 
     fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
-        if let Some(file) = &self.file
-            && !self.sync_failed
-        {
-            file.sync_now()?;
-        }
-        let mut manifest = self.manifest.clone();
-        let part = manifest.add_increment(&self.place).clone();
-        let file = AppendFile::create(&self.place.path(&part.name))?;
-        manifest.commit(&self.place)?;
-        self.manifest = manifest;
-        engine.state.gate.set_synced(if self.sync_failed { 0 } else { self.written });
-        self.switch_to(file, &mut engine.state);
         if self.sync_failed {
             // All that the old file may have lost is in the snapshot, together with what waits to be written.
             engine.state.log.pending_mut().clear();
+            return self.write_aside(engine, now_ms);
         }
-        self.fork(engine, now_ms, part.seq, None)
+        self.sync_here(&mut engine.state)?;
+        let (manifest, file) = self.next_increment()?;
+        manifest.commit(&self.place)?;
+        let kept = manifest.increments.last().map_or(0, |part| part.seq);
+        self.manifest = manifest;
+        self.switch_to(file, &mut engine.state);
+        self.fork(engine, now_ms, kept, None)
     }
 
-    pub(super) fn fork(
+    /// Begins a base and an increment that the manifest does not name before the base is whole.
+    pub(super) fn write_aside(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        let path = self.place.temporary_increment();
+        manifest::remove_if_there(self.place.disk(), &path)?;
+        let file = AppendFile::create(self.place.disk(), &path)?;
+        let part = self.manifest.clone().add_free_increment(&self.place).clone();
+        let seq = part.seq;
+        self.switch_to(file, &mut engine.state);
+        self.fork(engine, now_ms, seq, Some(Uncommitted { path: path.clone(), part }))
+            .inspect_err(|_| self.remove_leftover(&path))
+    }
+
+    fn fork(
         &mut self,
         engine: &mut Engine,
         now_ms: u64,
         first_kept: u64,
-        uncommitted: Option<PathBuf>,
+        uncommitted: Option<Uncommitted>,
     ) -> io::Result<()> {
         let (place, manifest) = self.files();
         let rdb = engine.state.settings.aof_use_rdb_preamble;
         let work = Work { place, manifest, first_kept, uncommitted, rdb };
-        let path_of = |pid| work.place.temporary_base(pid);
-        let child = Child::start(engine, self.claim.as_ref(), path_of, |engine, path, reports| {
-            work.run(engine, path, reports)
-        })?;
+        let child = self.writers.start(engine, self.claim(), &work)?;
         engine.begin_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = true;
@@ -140,11 +143,13 @@ impl Store {
                     (_, Finished::Failed(why)) => why,
                     (_, Finished::Done) => "its base is not in the manifest".to_owned(),
                 };
-                remove_leftover(&temporary);
-                if let Some(path) = &running.work.uncommitted {
-                    self.abandon_increment(path);
-                    self.let_go(&mut engine.state);
-                    engine.state.settings.appendonly = false;
+                self.remove_leftover(&temporary);
+                if let Some(uncommitted) = &running.work.uncommitted {
+                    self.abandon_increment(uncommitted);
+                    if !self.sync_failed {
+                        self.let_go(&mut engine.state);
+                        engine.state.settings.appendonly = false;
+                    }
                 }
                 self.rewrite_failed(&mut engine.state, now_ms, &why);
             }
@@ -157,8 +162,11 @@ impl Store {
         match Manifest::read(&self.place)? {
             Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
                 // Those that the child has deleted need not be named again.
-                manifest.history.retain(|part| self.place.path(&part.name).exists());
+                manifest
+                    .history
+                    .retain(|part| manifest::look(self.place.disk(), &self.place.path(&part.name)).is_ok());
                 self.manifest = manifest;
+                self.ours = true;
                 Ok(true)
             }
             _ => Ok(false),
@@ -166,9 +174,9 @@ impl Store {
     }
 
     /// A log that was to be switched on is not: its increment goes, whichever name it has got to.
-    fn abandon_increment(&self, temporary: &Path) {
-        remove_leftover(temporary);
-        remove_leftover(&self.place.path(&self.manifest.clone().add_increment(&self.place).name));
+    fn abandon_increment(&self, uncommitted: &Uncommitted) {
+        self.remove_leftover(&uncommitted.path);
+        self.remove_leftover(&self.place.path(&uncommitted.part.name));
     }
 
     /// Ends a rewrite that is under way, before the log is switched off.
@@ -178,11 +186,11 @@ impl Store {
         };
         running.child.end();
         let committed = self.take_up_manifest(&running);
-        remove_leftover(running.child.path());
-        if let Some(path) = &running.work.uncommitted
+        self.remove_leftover(running.child.path());
+        if let Some(uncommitted) = &running.work.uncommitted
             && !matches!(committed, Ok(true))
         {
-            self.abandon_increment(path);
+            self.abandon_increment(uncommitted);
         }
         engine.end_snapshot();
         engine.state.persistence.rewrite_in_progress = false;
@@ -190,11 +198,8 @@ impl Store {
 
     fn rewrite_succeeded(&mut self, state: &mut State, heals: bool) {
         self.retry_at_ms = 0;
-        if heals && let Some(file) = &self.file {
-            match file.sync_now() {
-                Ok(()) => self.heal(state),
-                Err(error) => self.note_failure(state, &error.to_string()),
-            }
+        if heals {
+            self.heal(state);
         }
         let figures = &mut state.persistence;
         figures.last_rewrite_ok = true;
@@ -205,12 +210,18 @@ impl Store {
         log::info!("Background AOF rewrite finished successfully");
     }
 
-    /// After a sync that failed everything is in new files and on disk; so is what was never written to the old one.
+    /// After a sync that failed everything is in new files and on disk, if what came since is; so is what was never
+    /// written to the old one.
     fn heal(&mut self, state: &mut State) {
-        log::warn!("The append only file is whole again: writes are accepted");
         self.sync_failed = false;
-        self.written = state.gate.close_batch();
-        self.asked.0 = self.written;
+        if self.sync_here(state).is_err() {
+            return;
+        }
+        log::warn!("The append only file is whole again: writes are accepted");
+        if state.log.pending().is_empty() {
+            self.written = state.gate.close_batch();
+        }
+        (self.written_well, self.asked) = (self.written, self.written);
         state.gate.set_synced(self.written);
         state.persistence.last_write_ok = true;
         state.persistence.last_write_error.clear();
