@@ -374,7 +374,7 @@ fn a_manifest_is_loaded_file_by_file() {
 /// Runs the checker; its exit code and what it said.
 fn checked(path: &Path, fix: bool, answer: &str) -> (u8, String) {
     let mut out = Vec::new();
-    let code = check(path, fix, &mut answer.as_bytes(), &mut out).expect("checked");
+    let code = check(&Real, path, fix, &mut answer.as_bytes(), &mut out).expect("checked");
     (code, String::from_utf8(out).expect("text"))
 }
 

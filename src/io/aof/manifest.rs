@@ -81,6 +81,11 @@ impl Place {
         self.path(&joined(&["temp-".as_ref(), &self.name, ".incr".as_ref()]))
     }
 
+    /// What says that a sync has failed, and that the kernel may show what the disk has not.
+    pub fn unsynced_mark(&self) -> PathBuf {
+        self.path(&joined(&["temp-".as_ref(), &self.name, ".unsynced".as_ref()]))
+    }
+
     fn temporary_manifest(&self) -> PathBuf {
         self.path(&joined(&["temp-".as_ref(), &self.name, ".manifest".as_ref()]))
     }

@@ -18,6 +18,7 @@
 //!    does not say anything): corruption.
 //! 4. Whole batches after it, but none that old: torn. A power cut loses unsynced pages in any order, and all
 //!    that is lost was within what the policy allows to be lost.
+//!    So is a file whose beginning is such a hole.
 //! 5. No whole batch after it: torn, if a batch is announced there or one ends there, unless a request stands
 //!    where the announced batch should end, which somebody wrote after it. In loose requests, as in Redis: torn if
 //!    the file ends too early, corrupt if the bytes are wrong.
@@ -275,8 +276,10 @@ enum Kind {
     Batch { end: Option<u64> },
     /// The file ends within loose requests.
     Short,
-    /// Loose requests, or nothing known, go wrong.
+    /// Loose requests go wrong.
     Wrong,
+    /// Nothing known, where a file of ours may have begun.
+    Beginning,
 }
 
 impl Reader<'_> {
@@ -288,7 +291,7 @@ impl Reader<'_> {
                 b'#' => self.annotation()?,
                 b'*' => self.loose()?,
                 other => {
-                    let kind = if self.ours { Kind::Batch { end: None } } else { Kind::Wrong };
+                    let kind = self.kind_of_garbage();
                     let why = format!("Expected '*' or '#', got: '{}'", other.escape_ascii());
                     self.damage(self.window.offset(), why, kind)?;
                 }
@@ -298,6 +301,15 @@ impl Reader<'_> {
             self.report.good = self.window.offset();
         }
         Ok(())
+    }
+
+    /// What bytes that begin nothing are here.
+    fn kind_of_garbage(&self) -> Kind {
+        match self.ours {
+            true => Kind::Batch { end: None },
+            false if self.window.offset() == 0 => Kind::Beginning,
+            false => Kind::Wrong,
+        }
     }
 
     /// The RDB file that the file opens with, if it does.
@@ -320,13 +332,18 @@ impl Reader<'_> {
             if self.window.left() < ANNOTATION_BYTES_MAX as u64 {
                 return self.damage(here, "the file ends within an annotation".to_owned(), Kind::Short);
             }
-            let kind =
-                if self.window.bytes().starts_with(MARK) { Kind::Batch { end: None } } else { Kind::Wrong };
+            let is_mark = self.window.bytes().starts_with(MARK);
+            let kind = if is_mark { Kind::Batch { end: None } } else { self.kind_of_garbage() };
             return self.damage(here, "an annotation that is too long".to_owned(), kind);
         };
         let line = &self.window.bytes()[..length];
         if line.starts_with(MARK.trim_ascii_end()) {
             return self.batch(length);
+        }
+        if line.contains(&0) {
+            // Nobody writes that: the end of the line never came to the disk.
+            let kind = self.kind_of_garbage();
+            return self.damage(self.window.offset(), "zeros within an annotation".to_owned(), kind);
         }
         self.skip_note(length);
         Ok(())
@@ -553,6 +570,7 @@ impl Reader<'_> {
             Kind::Short | Kind::Wrong if 0 < batches => false,
             Kind::Short => true,
             Kind::Wrong => false,
+            Kind::Beginning => 0 < batches && !proof,
             Kind::Batch { .. } if 0 < batches => !proof,
             Kind::Batch { end: None } => !proof,
             Kind::Batch { end: Some(end) } => !proof && damage::byte_at(file, size, *end)? != Some(b'*'),

@@ -25,7 +25,10 @@
 //! # What the start makes sure of
 //!
 //! What the files hold when the server starts may be in the kernel's memory only, if it was another process's end and
-//! not the machine's that came between. It is synced, with the names, before anybody is shown it.
+//! not the machine's that came between. It is synced, with the names, before anybody is shown it. Only if a sync has
+//! failed before, that proves nothing: whoever sees a sync fail leaves a mark beside the log, which need not even reach
+//! the disk, as a cut of the power takes what the mark is about as well. A start that finds the mark is one after a
+//! sync that failed.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
@@ -290,6 +293,7 @@ impl Store {
         };
         self.adopt_file(file, true);
         self.ours = true;
+        self.sync_failed = manifest::look(self.place.disk(), &self.place.unsynced_mark()).is_ok();
         Ok(())
     }
 
@@ -345,6 +349,11 @@ impl Store {
         state.persistence.current_size = self.size();
         state.persistence.base_size = state.persistence.current_size;
         self.set_policy(self.policy, state);
+        if self.sync_failed {
+            self.note_failure(state, "a sync failed before the last start");
+            // Nobody is shown anything before it is written anew.
+            state.gate.changed_whole();
+        }
     }
 
     fn size(&self) -> u64 {
@@ -483,9 +492,10 @@ impl Store {
             self.note_failed_sync(state, &format!("sync: {}", io::Error::from_raw_os_error(errno)));
             return false;
         }
-        if !self.sync_failed {
-            state.gate.set_synced(asked.batch);
+        if self.sync_failed {
+            return true;
         }
+        state.gate.set_synced(asked.batch);
         if let Some(file) = &mut self.file
             && self.policy != AppendFsync::No
         {
@@ -498,6 +508,10 @@ impl Store {
     fn note_failed_sync(&mut self, state: &mut State, why: &str) {
         self.note_failure(state, why);
         self.sync_failed = true;
+        let mark = self.place.unsynced_mark();
+        if let Err(error) = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)) {
+            log::warn!("Could not leave the mark {}: {error}", mark.display());
+        }
         if let Rewrite::Running(running) = &mut self.rewrite {
             running.heals = false;
         }

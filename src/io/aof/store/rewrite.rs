@@ -80,8 +80,15 @@ impl Store {
         }
         self.sync_here(&mut engine.state)?;
         let (manifest, file) = self.next_increment()?;
-        manifest.commit(&self.place)?;
+        let committed = manifest.commit(&self.place);
         let kept = manifest.increments.last().map_or(0, |part| part.seq);
+        if let Err(error) = committed {
+            // It may be the one on disk all the same: then the name of the increment, which is empty, is taken.
+            if matches!(Manifest::read(&self.place), Ok(Some(found)) if found == manifest) {
+                self.manifest = manifest;
+            }
+            return Err(error);
+        }
         self.manifest = manifest;
         self.switch_to(file, &mut engine.state);
         self.fork(engine, now_ms, kept, None)
@@ -135,25 +142,40 @@ impl Store {
         let temporary = running.child.path().to_path_buf();
         // A child that was killed may have committed before; what is on disk decides.
         let committed = self.take_up_manifest(&running);
-        match (committed, finished) {
-            (Ok(true), _) => self.rewrite_succeeded(&mut engine.state, running.heals),
-            (committed, finished) => {
-                let why = match (committed, finished) {
-                    (Err(error), _) => error.to_string(),
-                    (_, Finished::Failed(why)) => why,
-                    (_, Finished::Done) => "its base is not in the manifest".to_owned(),
-                };
-                self.remove_leftover(&temporary);
-                if let Some(uncommitted) = &running.work.uncommitted {
-                    self.abandon_increment(uncommitted);
-                    if !self.sync_failed {
-                        self.let_go(&mut engine.state);
-                        engine.state.settings.appendonly = false;
-                    }
-                }
-                self.rewrite_failed(&mut engine.state, now_ms, &why);
+        let why = match (committed, finished) {
+            (Ok(true), Finished::Done) => {
+                return self.rewrite_succeeded(&mut engine.state, running.heals);
             }
+            (Ok(true), Finished::Failed(_)) => {
+                let lasts = self.make_names_last(&mut engine.state);
+                return self.rewrite_succeeded(&mut engine.state, running.heals && lasts);
+            }
+            // What the manifest names is not known, so nothing is deleted.
+            (Err(error), _) => error.to_string(),
+            (Ok(false), finished) => {
+                self.remove_leftover(&temporary);
+                running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
+                match finished {
+                    Finished::Failed(why) => why,
+                    Finished::Done => "its base is not in the manifest".to_owned(),
+                }
+            }
+        };
+        if running.work.uncommitted.is_some() && !self.sync_failed {
+            self.let_go(&mut engine.state);
+            engine.state.settings.appendonly = false;
         }
+        self.rewrite_failed(&mut engine.state, now_ms, &why);
+    }
+
+    /// A child has committed the manifest and failed after that, so that a power cut might bring the old one back.
+    /// Returns whether it cannot any more.
+    fn make_names_last(&mut self, state: &mut State) -> bool {
+        let synced = self.sync_names();
+        if let Err(error) = &synced {
+            self.note_failed_sync(state, &error.to_string());
+        }
+        synced.is_ok()
     }
 
     /// Reads the manifest that a child may have committed. Returns whether it did.
@@ -188,7 +210,7 @@ impl Store {
         let committed = self.take_up_manifest(&running);
         self.remove_leftover(running.child.path());
         if let Some(uncommitted) = &running.work.uncommitted
-            && !matches!(committed, Ok(true))
+            && matches!(committed, Ok(false))
         {
             self.abandon_increment(uncommitted);
         }
@@ -217,6 +239,7 @@ impl Store {
         if self.sync_here(state).is_err() {
             return;
         }
+        self.remove_leftover(&self.place.unsynced_mark());
         log::warn!("The append only file is whole again: writes are accepted");
         if state.log.pending().is_empty() {
             self.written = state.gate.close_batch();
