@@ -15,8 +15,9 @@ use crate::io::disk::{Disk, DiskFile, How, SharedFile, Writing, read_exact_at, r
 /// Bytes looked at in one go.
 const LOOK_BYTES: usize = 64 << 10;
 
-/// So many lines that look like a batch at its right place, and are none, make us give up telling.
-const FALSE_MARKS_MAX: u32 = 16;
+/// Batches that do not match their checksum are read up to so many times the length of the file in all, then we give up
+/// telling. Those that a power cut has torn lie one behind the other; only what was made up is longer.
+const FALSE_TIMES_MAX: u64 = 4;
 
 /// The whole batches that stand somewhere after a damage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) struct Later {
 /// worst is a refusal.
 pub(super) fn later_batches(file: &dyn DiskFile, size: u64, at: u64) -> io::Result<Later> {
     let mut later = Later::default();
-    let mut false_marks = 0;
+    let mut false_bytes = 0;
     let mut from = at + 1;
     loop {
         let place = match header_at(file, from)? {
@@ -47,8 +48,8 @@ pub(super) fn later_batches(file: &dyn DiskFile, size: u64, at: u64) -> io::Resu
         let Some((header, line)) = header_at(file, place)? else { continue };
         let Some(end) = batch_end(&header, line, size) else { continue };
         if !checksum_holds(file, &header, place + line as u64)? {
-            false_marks += 1;
-            if false_marks == FALSE_MARKS_MAX {
+            false_bytes += header.length;
+            if size.saturating_mul(FALSE_TIMES_MAX) < false_bytes {
                 return Ok(Later { proof: true, ..later });
             }
             continue;
@@ -229,6 +230,33 @@ mod tests {
                 assert_eq!(later, Later { batches: if proof { 1 } else { 2 }, proof }, "{gap} {synced:?}");
             }
         }
+    }
+
+    #[test]
+    fn any_number_of_torn_batches_may_lie_between() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        let mut bytes = b"damage".to_vec();
+        for _ in 0..100 {
+            bytes.extend_from_slice(batch::header(bytes.len() as u64, b"whole", Some(0)).as_bytes());
+            bytes.extend_from_slice(b"w\0\0le");
+        }
+        bytes.extend_from_slice(batch::header(bytes.len() as u64, b"", Some(0)).as_bytes());
+        fs::write(&path, &bytes).expect("written");
+        let file = File::open(&path).expect("opened");
+        let later = later_batches(&file, bytes.len() as u64, 0).expect("read");
+        assert_eq!(later, Later { batches: 1, proof: false });
+
+        // Each of these claims all that follows.
+        let mut bytes = b"damage".to_vec();
+        for left in (0..1000).rev() {
+            let claimed = vec![b'x'; left * 24];
+            bytes.extend_from_slice(batch::header(bytes.len() as u64, &claimed, Some(0)).as_bytes());
+        }
+        fs::write(&path, &bytes).expect("written");
+        let file = File::open(&path).expect("opened");
+        let later = later_batches(&file, bytes.len() as u64, 0).expect("read");
+        assert_eq!(later, Later { batches: 0, proof: true });
     }
 
     #[test]
