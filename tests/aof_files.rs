@@ -12,7 +12,7 @@ use kvick::io::aof::batch;
 use kvick::io::aof::check::check;
 use kvick::io::aof::damage::cut_tail;
 use kvick::io::aof::manifest::{Found, Manifest, Place, find};
-use kvick::io::aof::reader::{LoadError, Report, Sink, Trouble, load, read_file};
+use kvick::io::aof::reader::{Ending, LoadError, Report, Sink, Trouble, load, read_file};
 use kvick::io::aof::record::Request;
 use kvick::io::disk::Real;
 use tempfile::TempDir;
@@ -106,7 +106,10 @@ fn what_is_written_is_read() {
     assert_eq!(heard.requests, ["SELECT 0", "SET a 1", "MULTI", "INCR x", "EXEC"]);
     let size = file.offset();
     let lines = 3 + 1 + 5 + 7 + 3 + 5 + 3;
-    assert_eq!(report, Report { size, good: size, requests: 5, batches: 3, lines, torn: None });
+    let (ending, begins_ours) = (Ending::Sealed, true);
+    let expected =
+        Report { size, good: size, requests: 5, batches: 3, lines, torn: None, ending, begins_ours };
+    assert_eq!(report, expected);
     assert_eq!(heard.read, size);
 }
 

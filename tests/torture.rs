@@ -7,6 +7,8 @@
 #[path = "torture/commands.rs"]
 mod commands;
 mod common;
+#[path = "torture/damage.rs"]
+mod damage;
 #[path = "torture/disk.rs"]
 mod disk;
 #[path = "torture/history.rs"]

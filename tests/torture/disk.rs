@@ -250,6 +250,18 @@ impl Simulated {
         }
     }
 
+    /// Puts a file on the disk, with its directory.
+    pub fn put(&self, path: &str, bytes: &[u8]) {
+        let mut inner = self.inner();
+        let (path, directory) = (PathBuf::from(path), parent(Path::new(path)));
+        if inner.find(&directory).is_err() {
+            inner.create(&directory, Node { is_directory: true, ..Node::default() });
+        }
+        inner.create(&path, Node { bytes: bytes.to_vec(), kept: bytes.to_vec(), ..Node::default() });
+        inner.kept = inner.names.clone();
+        inner.moves.clear();
+    }
+
     /// The content of a file.
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
         let inner = self.inner();

@@ -42,7 +42,7 @@ impl AppendFile {
     }
 
     fn at_end(file: SharedFile, path: &Path, offset: u64) -> io::Result<AppendFile> {
-        let size = file.size().map_err(fault::on("stat", path))?;
+        let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
         if size != offset {
             let text = format!("cannot append to {}: {size} bytes long, not {offset}", path.display());
             return Err(io::Error::new(ErrorKind::AlreadyExists, text));

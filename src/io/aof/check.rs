@@ -39,7 +39,7 @@ pub fn check(
             return Ok(1);
         }
     };
-    let mut checker = Checker { disk, fix, answers, out };
+    let mut checker = Checker { disk, fix, answers, out, before: None };
     match manifest {
         None => {
             writeln!(checker.out, "Start checking Old-Style AOF")?;
@@ -117,6 +117,8 @@ struct Checker<'a> {
     fix: bool,
     answers: &'a mut dyn BufRead,
     out: &'a mut dyn Write,
+    /// The last file that held anything.
+    before: Option<(String, Report)>,
 }
 
 impl Checker<'_> {
@@ -136,12 +138,30 @@ impl Checker<'_> {
                 writeln!(self.out, "Start to check INCR files.")?;
             }
             let kind = if is_base { "BASE AOF" } else { "INCR AOF" };
-            if !self.file(path, name, kind, last <= index)? {
+            let is_whole = is_base && reader::is_written_whole(path);
+            if !self.file(path, name, kind, last <= index && !is_whole)? {
+                return Ok(false);
+            }
+            if is_whole && !self.ends_well(true)? {
                 return Ok(false);
             }
         }
         writeln!(self.out, "All AOF files and manifest are valid")?;
         Ok(true)
+    }
+
+    /// Whether the last file that held anything ends where it ended when what follows was begun.
+    fn ends_well(&mut self, is_followed_by_ours: bool) -> io::Result<bool> {
+        let Some((shown, report)) = &self.before else { return Ok(true) };
+        if reader::missing(report, is_followed_by_ours).is_none() {
+            return Ok(true);
+        }
+        writeln!(
+            self.out,
+            "AOF {shown} is not valid: it ends before its last word, at byte {}",
+            report.size
+        )?;
+        Ok(false)
     }
 
     /// Checks one file; true if it is well in the end.
@@ -185,6 +205,10 @@ impl Checker<'_> {
             "AOF analyzed: filename={shown}, size={}, ok_up_to={}, ok_up_to_line={}, diff={diff}",
             report.size, report.good, report.lines
         )?;
+        if !self.ends_well(report.begins_ours)? {
+            return Ok(false);
+        }
+        self.before = Some((shown.to_string(), report.clone()));
         match damage {
             None => {
                 writeln!(self.out, "{kind} {shown} is valid")?;

@@ -99,6 +99,7 @@ impl Work {
         } else {
             let mut base = Base { file: AppendFile::create(self.place.disk(), path)?, unsynced: 0 };
             write(&mut base)?;
+            base.file.append(&[])?;
             base.file.sync_now()?;
         }
         self.commit(path)

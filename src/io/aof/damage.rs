@@ -152,7 +152,7 @@ fn each_piece(
 /// on disk before the cut is made.
 pub fn cut_tail(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<PathBuf> {
     let file = fault::again(|| disk.open(path, How::Change)).map_err(fault::on("open", path))?;
-    let size = file.size().map_err(fault::on("stat", path))?;
+    let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
     let (copy, beside) = create_beside(disk, path, good)?;
     let mut written = Ok(());
     let mut out = Writing(Rc::clone(&copy));

@@ -10,6 +10,9 @@
 //! there, so that later servers can add some. Stricter than there are the numbers (`12z` is none), the types (one
 //! letter) and names of a path or of nothing.
 //!
+//! One of ours begins with a comment, `#KV` and the checksum of the rest: cut off after a line, or with a letter changed,
+//! it would otherwise be as good as any, and name other data. A manifest without that line is another server's.
+//!
 //! The manifest is replaced as a whole: a temporary file is written, synced and renamed, and then the directory is
 //! synced. So at any moment there is a valid one, which names files that are all there.
 
@@ -157,11 +160,21 @@ impl fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
+/// How the line with the checksum begins.
+const SUM_MARK: &str = "#KV ";
+
 const BAD_FORMAT: &str = "Invalid AOF manifest file format";
 
 impl Manifest {
     /// Reads a manifest's text.
     pub fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
+        if let Some(rest) = text.strip_prefix(SUM_MARK.as_bytes()) {
+            let (sum, rest) = rest.split_at(rest.len().min(9));
+            if *sum != *format!("{:08x}\n", crc32fast::hash(rest)).as_bytes() {
+                let why = "The AOF manifest file does not match its checksum: restore it from a copy";
+                return Err(ManifestError { line: 0, text: String::new(), why });
+            }
+        }
         let mut manifest = Manifest::default();
         let mut number = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -256,7 +269,7 @@ impl Manifest {
         let bad = |error: &dyn fmt::Display| {
             io::Error::new(ErrorKind::InvalidData, format!("cannot read {}: {error}", path.display()))
         };
-        let size = file.size().map_err(fault::on("stat", path))?;
+        let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
         if MANIFEST_BYTES_MAX < size {
             return Err(bad(&"the manifest is too long"));
         }
@@ -287,7 +300,10 @@ impl Manifest {
 
     fn write(&self, place: &Place, path: &Path) -> io::Result<()> {
         let file = fault::again(|| place.disk.open(path, How::Replace)).map_err(fault::on("create", path))?;
-        Writing(Rc::clone(&file)).write_all(&self.format()).map_err(fault::on("write", path))?;
+        let text = self.format();
+        let sum = format!("{SUM_MARK}{:08x}\n", crc32fast::hash(&text));
+        let text = [sum.as_bytes(), &text].concat();
+        Writing(Rc::clone(&file)).write_all(&text).map_err(fault::on("write", path))?;
         fault::again(|| file.sync()).map_err(fault::on("sync", path))
     }
 
@@ -372,6 +388,10 @@ pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
             Ok(Found::OldStyle(old.to_path_buf()))
         }
         Some(manifest) => {
+            if manifest.parts().next().is_none() {
+                // Cut off within a comment, it is as good as none.
+                refuse_orphans(place)?;
+            }
             check_parts(place, &manifest)?;
             Ok(Found::Manifest(manifest))
         }
@@ -466,7 +486,7 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
         let is_full = || look(place.disk(), &path).is_ok_and(|look| 0 < look.size && look.links == 1);
         if place.owns(&name) && is_full() {
             let text = format!(
-                "{} is there but the manifest {} is not: starting would begin a new log beside that data. Restore \
+                "{} is there but the manifest {} is not, or names nothing: starting would begin a new log beside that data. Restore \
                  the manifest, or move the files of the log elsewhere",
                 path.display(),
                 place.manifest().display()

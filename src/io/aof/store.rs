@@ -44,7 +44,7 @@ use crate::io::aof::child::{Forked, Work, Writers};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
-use crate::io::aof::reader::{self, Loaded, Sink};
+use crate::io::aof::reader::{self, Ending, Loaded, Sink};
 use crate::io::aof::sync::{Syncer, Syncing};
 use crate::io::child::Writer;
 use crate::io::disk::{Disk, How, Real, SharedFile};
@@ -95,6 +95,8 @@ pub struct Store {
     place: Place,
     old_style: PathBuf,
     manifest: Manifest,
+    /// A child may have committed another one, which could not be read.
+    is_stale: bool,
     /// Claims the directory: two servers that write one log would each lose what the other wrote.
     claim: Option<SharedFile>,
     /// What the manifest names was loaded or written by this server, so that its data may replace it.
@@ -153,6 +155,7 @@ impl Store {
             place: Place::new(&settings.appenddirname, &settings.appendfilename).on(disk),
             old_style: PathBuf::from(&settings.appendfilename),
             manifest: Manifest::default(),
+            is_stale: false,
             claim: None,
             ours: false,
             file: None,
@@ -256,7 +259,7 @@ impl Store {
         self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
-        for loaded in loaded {
+        for loaded in &loaded {
             if self.policy != AppendFsync::No {
                 self.sync_file(&loaded.path)?;
             }
@@ -278,8 +281,9 @@ impl Store {
                     kept.display()
                 );
             }
-            last = Some((loaded.path, loaded.report.good));
+            last = Some((loaded.path.clone(), loaded.report.good));
         }
+        self.seal(&loaded)?;
         self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
         let file = match self.manifest.increments.last().zip(last) {
@@ -294,6 +298,20 @@ impl Store {
         self.adopt_file(file, true);
         self.ours = true;
         self.sync_failed = manifest::look(self.place.disk(), &self.place.unsynced_mark()).is_ok();
+        Ok(())
+    }
+
+    /// The last file holds nothing: what is written into it must not follow one without its last word.
+    fn seal(&self, loaded: &[Loaded]) -> io::Result<()> {
+        let full = loaded.iter().rposition(|loaded| 0 < loaded.report.size);
+        let Some(full) = full.filter(|full| full + 1 < loaded.len()).map(|full| &loaded[full]) else {
+            return Ok(());
+        };
+        if full.report.ending == Ending::Open {
+            let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
+            file.append(&[])?;
+            file.sync_now()?;
+        }
         Ok(())
     }
 
@@ -517,6 +535,20 @@ impl Store {
         }
     }
 
+    /// The file says that it ends here, and all of it is on disk.
+    fn write_last_word(&mut self, state: &mut State) -> io::Result<()> {
+        self.sync_here(state)?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if self.policy != AppendFsync::No {
+            file.set_synced(Some(file.offset()));
+        }
+        if let Err(error) = file.append(&[]) {
+            self.note_failure(state, &error.to_string());
+            return Err(error);
+        }
+        self.sync_here(state)
+    }
+
     /// Syncs the file in this thread.
     fn sync_here(&mut self, state: &mut State) -> io::Result<()> {
         self.settle(state);
@@ -601,6 +633,7 @@ impl Store {
             true => Manifest::read(&self.place)?.unwrap_or_default(),
             false => manifest::replaceable(&self.place)?,
         };
+        self.is_stale = false;
         self.write_aside(engine, now_ms)
     }
 
@@ -646,15 +679,7 @@ impl Store {
                 return Err(io::Error::other(state.persistence.last_write_error.clone()));
             }
         }
-        self.sync_here(state)?;
-        if self.policy != AppendFsync::No
-            && let Some(file) = &mut self.file
-        {
-            file.set_synced(Some(file.offset()));
-            file.append(&[])?;
-            return self.sync_here(state);
-        }
-        Ok(())
+        self.write_last_word(state)
     }
 
     /// Ends a running child, at shutdown.

@@ -73,12 +73,17 @@ impl Store {
     }
 
     fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        if self.is_stale {
+            let missing = || io::Error::other("the manifest is gone");
+            self.manifest = Manifest::read(&self.place)?.ok_or_else(missing)?;
+            self.is_stale = false;
+        }
         if self.sync_failed {
             // All that the old file may have lost is in the snapshot, together with what waits to be written.
             engine.state.log.pending_mut().clear();
             return self.write_aside(engine, now_ms);
         }
-        self.sync_here(&mut engine.state)?;
+        self.write_last_word(&mut engine.state)?;
         let (manifest, file) = self.next_increment()?;
         let committed = manifest.commit(&self.place);
         let kept = manifest.increments.last().map_or(0, |part| part.seq);
@@ -150,8 +155,11 @@ impl Store {
                 let lasts = self.make_names_last(&mut engine.state);
                 return self.rewrite_succeeded(&mut engine.state, running.heals && lasts);
             }
-            // What the manifest names is not known, so nothing is deleted.
-            (Err(error), _) => error.to_string(),
+            // What the manifest names is not known, so nothing is deleted and nothing written over it.
+            (Err(error), _) => {
+                self.is_stale = true;
+                error.to_string()
+            }
             (Ok(false), finished) => {
                 self.remove_leftover(&temporary);
                 running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
