@@ -241,7 +241,10 @@ impl History<'_> {
         };
         let mut was_cut = self.disk.is_off();
         self.ended_ms = self.clock.get();
-        if end == End::Cut {
+        let is_sick = !life.engine.state.persistence.last_write_ok;
+        let mark = Path::new("appendonlydir/temp-appendonly.aof.unsynced");
+        // A disk that does not even take the mark, and then takes everything: nobody can know, so nobody is asked to.
+        if end == End::Cut || is_sick && self.disk.read(mark).is_none() {
             self.disk.cut();
             was_cut = true;
         }

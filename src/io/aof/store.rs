@@ -117,6 +117,8 @@ pub struct Store {
     last_timestamp_secs: i64,
     /// A sync failed: only a rewrite heals.
     sync_failed: bool,
+    /// The mark that says so is there.
+    is_marked: bool,
     rewrite: Rewrite,
     retry_at_ms: u64,
 }
@@ -170,6 +172,7 @@ impl Store {
             last_delay_ms: 0,
             last_timestamp_secs: 0,
             sync_failed: false,
+            is_marked: false,
             rewrite: Rewrite::None,
             retry_at_ms: 0,
         }
@@ -295,9 +298,10 @@ impl Store {
                 file
             }
         };
-        self.adopt_file(file, true);
         self.ours = true;
         self.sync_failed = manifest::look(self.place.disk(), &self.place.unsynced_mark()).is_ok();
+        self.is_marked = self.sync_failed;
+        self.adopt_file(file, !self.sync_failed);
         Ok(())
     }
 
@@ -526,12 +530,17 @@ impl Store {
     fn note_failed_sync(&mut self, state: &mut State, why: &str) {
         self.note_failure(state, why);
         self.sync_failed = true;
-        let mark = self.place.unsynced_mark();
-        if let Err(error) = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)) {
-            log::warn!("Could not leave the mark {}: {error}", mark.display());
-        }
+        self.leave_mark();
         if let Rewrite::Running(running) = &mut self.rewrite {
             running.heals = false;
+        }
+    }
+
+    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
+    fn leave_mark(&mut self) {
+        if !self.is_marked {
+            let mark = self.place.unsynced_mark();
+            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
         }
     }
 
@@ -582,6 +591,7 @@ impl Store {
         }
         if !engine.state.persistence.last_write_ok {
             if self.sync_failed {
+                self.leave_mark();
                 if self.retry_at_ms <= now_ms {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }

@@ -248,6 +248,7 @@ impl Store {
             return;
         }
         self.remove_leftover(&self.place.unsynced_mark());
+        self.is_marked = false;
         log::warn!("The append only file is whole again: writes are accepted");
         if state.log.pending().is_empty() {
             self.written = state.gate.close_batch();
