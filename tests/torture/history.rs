@@ -19,6 +19,9 @@ const TURN_MS_MAX: u64 = 100;
 /// Milliseconds after which a disk that is well again must have been noticed: a rewrite that failed often waits longest.
 const HEAL_MS_MAX: u64 = 200_000;
 
+/// What a sync that failed leaves.
+const MARK: &str = "appendonlydir/temp-appendonly.aof.unsynced";
+
 /// What was tried and what came of it.
 #[derive(Default, Debug)]
 pub struct Tally {
@@ -128,6 +131,12 @@ impl History<'_> {
                 }
                 Err(_) if self.disk.has_faults() => {
                     self.tally.kills += 1;
+                    if self.disk.read(Path::new(MARK)).is_none() {
+                        // The start's own sync may have failed, see `end`.
+                        self.disk.cut();
+                        self.floor = self.floor.min(self.synced);
+                        self.bound_ms = None;
+                    }
                     self.disk.restart();
                 }
                 Err(error) => {
@@ -242,9 +251,8 @@ impl History<'_> {
         let mut was_cut = self.disk.is_off();
         self.ended_ms = self.clock.get();
         let is_sick = !life.engine.state.persistence.last_write_ok;
-        let mark = Path::new("appendonlydir/temp-appendonly.aof.unsynced");
         // A disk that does not even take the mark, and then takes everything: nobody can know, so nobody is asked to.
-        if end == End::Cut || is_sick && self.disk.read(mark).is_none() {
+        if end == End::Cut || is_sick && self.disk.read(Path::new(MARK)).is_none() {
             self.disk.cut();
             was_cut = true;
         }

@@ -263,8 +263,11 @@ impl Store {
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
         for loaded in &loaded {
-            if self.policy != AppendFsync::No {
-                self.sync_file(&loaded.path)?;
+            if self.policy != AppendFsync::No
+                && let Err(error) = self.sync_file(&loaded.path)
+            {
+                self.leave_mark();
+                return Err(error);
             }
             if let Some(torn) = &loaded.report.torn {
                 let path = loaded.path.display();
