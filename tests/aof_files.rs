@@ -264,6 +264,27 @@ fn a_hole_is_torn_only_if_nobody_says_it_was_synced() {
 }
 
 #[test]
+fn a_hole_at_the_beginning_or_within_a_header_is_a_hole() {
+    let dir = directory();
+    for synced in [Some(0), None] {
+        let (file, _) = damaged([synced, synced, synced], |_| {});
+        let mut ends: Vec<usize> = Vec::new();
+        for (at, _) in file.windows(4).enumerate().filter(|(_, four)| four == b"#KV ") {
+            ends.push(at);
+        }
+        // The beginning is lost; the second header from its second letter on; the same, up to its line end.
+        let header = ends[1] + file[ends[1]..].iter().position(|byte| *byte == b'\n').expect("a line");
+        for (from, to) in [(0, 10), (ends[1] + 1, ends[1] + 9), (ends[1] + 2, header)] {
+            let mut holed = file.clone();
+            holed[from..to].fill(0);
+            let (report, heard) = read_bytes(&dir, &holed, true);
+            assert_eq!(report.is_ok_and(|report| report.torn.is_some()), synced.is_some(), "{from} {to}");
+            assert_eq!(heard.len(), usize::from(from != 0));
+        }
+    }
+}
+
+#[test]
 fn tails_of_all_kinds() {
     let dir = directory();
     let mut ours = Vec::new();

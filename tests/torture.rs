@@ -16,6 +16,8 @@ mod history;
 #[path = "torture/life.rs"]
 mod life;
 mod play;
+#[path = "torture/small.rs"]
+mod small;
 
 use std::time::{Duration, Instant};
 

@@ -43,6 +43,8 @@ pub enum Trouble {
     Broken,
     /// `EIO` for syncs only.
     Unsynced,
+    /// `EIO` for whatever reads.
+    Unread,
 }
 
 /// Faults to come.
@@ -338,7 +340,7 @@ impl Inner {
         let errno = match (*trouble, kind) {
             (Trouble::Full, Kind::Write | Kind::Name) => libc_errno::ENOSPC,
             (Trouble::Broken, Kind::Write | Kind::Name | Kind::Cut | Kind::Sync) => libc_errno::EIO,
-            (Trouble::Unsynced, Kind::Sync) => libc_errno::EIO,
+            (Trouble::Unsynced, Kind::Sync) | (Trouble::Unread, Kind::Look) => libc_errno::EIO,
             _ => return Ok(()),
         };
         *left -= 1;

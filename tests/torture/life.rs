@@ -307,7 +307,7 @@ pub fn run_child(life: &Rc<RefCell<Life>>, job: Job, disk: &Simulated) {
     shared.ended.replace(Some(ended));
 }
 
-fn settings(plan: Plan) -> Settings {
+pub fn settings(plan: Plan) -> Settings {
     let mut settings = Settings::default();
     (settings.appendonly, settings.appendfsync) = (true, plan.policy);
     settings.aof_use_rdb_preamble = plan.rdb;
@@ -389,6 +389,20 @@ impl Life {
             }
         }
         self.end_turn();
+    }
+
+    /// A turn in which the first client asks for one thing.
+    pub fn say(&mut self, text: &str) {
+        self.begin_turn();
+        self.store.synced(&mut self.engine, self.clock.get());
+        let request = text.split(' ').map(str::to_owned).collect();
+        self.ask(0, Ask { requests: vec![request], keys: Vec::new() });
+        self.end_turn();
+    }
+
+    /// Whether the client was told of the last change.
+    pub fn is_told(&self) -> bool {
+        self.units[self.units.len() - 1].told
     }
 
     /// A turn in which nobody asks for anything.
