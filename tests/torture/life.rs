@@ -480,12 +480,17 @@ impl Life {
         let number = self.units.len();
         let date = (BEGIN_MS + self.clock.get()) as i64;
         let all: BTreeSet<_> = before.keys().chain(data.keys()).collect();
+        let mut is_change = false;
         for key in all {
             let (then, now) = (before.get(key), data.get(key));
             let expired = now.is_none() && then.is_some_and(|(at, _, _)| at.is_some_and(|at| at <= date));
             if then != now && !expired {
                 self.changed.insert(key.1.clone(), number);
+                is_change = true;
             }
+        }
+        if !is_change {
+            return None;
         }
         let batch = self.engine.state.gate.current();
         self.units.push(Unit {
