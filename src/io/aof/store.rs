@@ -442,7 +442,9 @@ impl Store {
                 if !self.sync_failed {
                     self.written_well = self.written;
                 }
-                state.persistence.current_size += file.offset() - before;
+                let added = file.offset() - before;
+                state.persistence.current_size += added;
+                state.persistence.unsynced_bytes += added;
                 if !state.persistence.last_write_ok && !self.sync_failed {
                     log::warn!("The append only file can be written again: writes are accepted");
                     state.persistence.last_write_ok = true;
@@ -521,10 +523,11 @@ impl Store {
             return true;
         }
         state.gate.set_synced(asked.batch);
-        if let Some(file) = &mut self.file
-            && self.policy != AppendFsync::No
-        {
-            file.set_synced(Some(asked.offset));
+        if let Some(file) = &mut self.file {
+            state.persistence.unsynced_bytes = file.offset() - asked.offset;
+            if self.policy != AppendFsync::No {
+                file.set_synced(Some(asked.offset));
+            }
         }
         true
     }
@@ -576,6 +579,7 @@ impl Store {
         }
         self.asked = self.written;
         state.gate.set_synced(self.written);
+        state.persistence.unsynced_bytes = 0;
         Ok(())
     }
 
