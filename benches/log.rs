@@ -18,6 +18,7 @@ use kvick::io::aof::append::AppendFile;
 use kvick::io::aof::batch;
 use kvick::io::aof::reader::{Sink, read_file};
 use kvick::io::aof::record::Request;
+use kvick::io::disk::Real;
 use kvick::io::load::{Quietly, Rdb, Replay};
 use kvick::state::log::push_command;
 
@@ -44,7 +45,7 @@ fn records(from: usize, count: usize) -> Vec<u8> {
 fn fresh(path: &Path) -> AppendFile {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{}: {error}", path.display()),
-        _ => AppendFile::create(path).expect("a file"),
+        _ => AppendFile::create(&Real, path).expect("a file"),
     }
 }
 
@@ -97,8 +98,8 @@ impl Sink for Nobody {
 /// Loads a file into an empty engine.
 fn load(path: &Path, mut engine: Engine) -> Engine {
     let replay = Replay::begin(&mut engine, Rdb::default());
-    let report =
-        read_file(path, true, &mut Quietly { engine: &mut engine, replay: &replay }).expect("a good file");
+    let report = read_file(&Real, path, true, &mut Quietly { engine: &mut engine, replay: &replay })
+        .expect("a good file");
     replay.end(&mut engine, UnixMs(1));
     assert_eq!(report.requests, RECORDS_READ as u64);
     assert_eq!(engine.keys.databases()[0].len(), RECORDS_READ);
@@ -113,7 +114,7 @@ fn replay(criterion: &mut Criterion) {
     let mut files = vec![("no batches".to_owned(), loose)];
     for count in BATCHES {
         let path = folder.path().join(format!("{count}.aof"));
-        let mut file = AppendFile::create(&path).expect("a file");
+        let mut file = AppendFile::create(&Real, &path).expect("a file");
         for from in (0..RECORDS_READ).step_by(count) {
             file.append(&records(from, count.min(RECORDS_READ - from))).expect("written");
         }
@@ -124,7 +125,7 @@ fn replay(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(RECORDS_READ as u64)).sample_size(20);
         for (name, path) in &files {
             group.bench_function(name, |bencher| match runs {
-                false => bencher.iter(|| read_file(path, true, &mut Nobody).expect("a good file")),
+                false => bencher.iter(|| read_file(&Real, path, true, &mut Nobody).expect("a good file")),
                 true => bencher.iter_batched(
                     || Engine::new(Settings::default(), 1),
                     |engine| load(path, engine),

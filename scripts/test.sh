@@ -44,4 +44,5 @@ step "format" cargo fmt --check
 step "lints" cargo clippy --quiet --all-targets -- -D warnings
 step "build" cargo test --quiet --no-run
 step "tests" cargo test --quiet
+step "torture" scripts/torture.sh 45
 echo "all well after $SECONDS s"

@@ -12,8 +12,9 @@ use kvick::io::aof::batch;
 use kvick::io::aof::check::check;
 use kvick::io::aof::damage::cut_tail;
 use kvick::io::aof::manifest::{Found, Manifest, Place, find};
-use kvick::io::aof::reader::{LoadError, Report, Sink, Trouble, load, read_file};
+use kvick::io::aof::reader::{Ending, LoadError, Report, Sink, Trouble, load, read_file};
 use kvick::io::aof::record::Request;
+use kvick::io::disk::Real;
 use tempfile::TempDir;
 
 /// Keeps what it is handed, as text: `SET a 1`.
@@ -63,7 +64,7 @@ fn read_bytes(dir: &TempDir, bytes: &[u8], last: bool) -> (Result<Report, LoadEr
     let path = dir.path().join("a");
     fs::write(&path, bytes).expect("written");
     let mut heard = Heard::default();
-    (read_file(&path, last, &mut heard), heard.requests)
+    (read_file(&Real, &path, last, &mut heard), heard.requests)
 }
 
 fn directory() -> TempDir {
@@ -92,7 +93,7 @@ const SMALL: [&str; 7] = ["SELECT 0", "SET a 1", "MULTI", "INCR x", "EXEC", "SET
 fn what_is_written_is_read() {
     let dir = directory();
     let path = dir.path().join("a");
-    let mut file = AppendFile::create(&path).expect("created");
+    let mut file = AppendFile::create(&Real, &path).expect("created");
     file.append(&requests(&["SELECT 0", "SET a 1"])).expect("written");
     let mut records = Vec::new();
     batch::timestamp(&mut records, 1_795_209_229);
@@ -101,11 +102,14 @@ fn what_is_written_is_read() {
     file.set_synced(Some(file.offset()));
     file.append(b"").expect("written");
     let mut heard = Heard::default();
-    let report = read_file(&path, true, &mut heard).expect("whole");
+    let report = read_file(&Real, &path, true, &mut heard).expect("whole");
     assert_eq!(heard.requests, ["SELECT 0", "SET a 1", "MULTI", "INCR x", "EXEC"]);
     let size = file.offset();
     let lines = 3 + 1 + 5 + 7 + 3 + 5 + 3;
-    assert_eq!(report, Report { size, good: size, requests: 5, batches: 3, lines, torn: None });
+    let (ending, begins_ours) = (Ending::Sealed, true);
+    let expected =
+        Report { size, good: size, requests: 5, batches: 3, lines, torn: None, ending, begins_ours };
+    assert_eq!(report, expected);
     assert_eq!(heard.read, size);
 }
 
@@ -136,11 +140,11 @@ fn a_log_cut_at_any_byte_is_a_prefix_of_whole_batches() {
         assert_eq!(heard, SMALL[..count], "cut at {cut}");
 
         let path = dir.path().join("a");
-        let beside = cut_tail(&path, report.good).expect("cut");
+        let beside = cut_tail(&Real, &path, report.good).expect("cut");
         assert_eq!(fs::read(&beside).expect("read"), file[end as usize..cut]);
-        AppendFile::open(&path, end).expect("opened").append(&request("SET z 9")).expect("written");
+        AppendFile::open(&Real, &path, end).expect("opened").append(&request("SET z 9")).expect("written");
         let mut heard = Heard::default();
-        assert_eq!(read_file(&path, false, &mut heard).expect("whole").torn, None);
+        assert_eq!(read_file(&Real, &path, false, &mut heard).expect("whole").torn, None);
         assert_eq!(heard.requests.len(), count + 1);
         fs::remove_file(beside).expect("removed");
 
@@ -260,6 +264,27 @@ fn a_hole_is_torn_only_if_nobody_says_it_was_synced() {
 }
 
 #[test]
+fn a_hole_at_the_beginning_or_within_a_header_is_a_hole() {
+    let dir = directory();
+    for synced in [Some(0), None] {
+        let (file, _) = damaged([synced, synced, synced], |_| {});
+        let mut ends: Vec<usize> = Vec::new();
+        for (at, _) in file.windows(4).enumerate().filter(|(_, four)| four == b"#KV ") {
+            ends.push(at);
+        }
+        // The beginning is lost; the second header from its second letter on; the same, up to its line end.
+        let header = ends[1] + file[ends[1]..].iter().position(|byte| *byte == b'\n').expect("a line");
+        for (from, to) in [(0, 10), (ends[1] + 1, ends[1] + 9), (ends[1] + 2, header)] {
+            let mut holed = file.clone();
+            holed[from..to].fill(0);
+            let (report, heard) = read_bytes(&dir, &holed, true);
+            assert_eq!(report.is_ok_and(|report| report.torn.is_some()), synced.is_some(), "{from} {to}");
+            assert_eq!(heard.len(), usize::from(from != 0));
+        }
+    }
+}
+
+#[test]
 fn tails_of_all_kinds() {
     let dir = directory();
     let mut ours = Vec::new();
@@ -301,8 +326,9 @@ fn what_is_refused_by_name() {
     assert!(refused(&open).contains("the batch ends within MULTI"));
     let long = format!("#{}\r\n", "x".repeat(126));
     assert!(refused(long.as_bytes()).contains("an annotation that is too long"));
-    let text =
-        read_file(&dir.path().join("none"), true, &mut Heard::default()).expect_err("none").to_string();
+    let text = read_file(&Real, &dir.path().join("none"), true, &mut Heard::default())
+        .expect_err("none")
+        .to_string();
     assert!(text.contains("none: No such file"), "{text}");
 }
 
@@ -321,7 +347,7 @@ fn giants_pass_the_window() {
     let path = dir.path().join("a");
     fs::write(&path, &file).expect("written");
     let mut heard = Heard::default();
-    let report = read_file(&path, false, &mut heard).expect("whole");
+    let report = read_file(&Real, &path, false, &mut heard).expect("whole");
     assert_eq!((report.requests, report.good, heard.read), (200_006, report.size, report.size));
     assert_eq!(heard.requests[0].len(), 6 + giant.len());
     assert!(heard.requests[6..100_006] == many && heard.requests[100_006..] == many);
@@ -372,7 +398,7 @@ fn a_manifest_is_loaded_file_by_file() {
 /// Runs the checker; its exit code and what it said.
 fn checked(path: &Path, fix: bool, answer: &str) -> (u8, String) {
     let mut out = Vec::new();
-    let code = check(path, fix, &mut answer.as_bytes(), &mut out).expect("checked");
+    let code = check(&Real, path, fix, &mut answer.as_bytes(), &mut out).expect("checked");
     (code, String::from_utf8(out).expect("text"))
 }
 
@@ -603,7 +629,7 @@ fn either_server_takes_over_the_others_directory() {
         fs::create_dir(place.directory()).expect("created");
         let mut manifest = Manifest::default();
         let path = place.path(&manifest.add_increment(&place).name);
-        let mut file = AppendFile::create(&path).expect("created");
+        let mut file = AppendFile::create(&Real, &path).expect("created");
         manifest.commit(&place).expect("committed");
         file.append(&requests(&["SELECT 0", "SET a 1"])).expect("written");
         file.set_synced(Some(file.offset()));
@@ -620,10 +646,10 @@ fn either_server_takes_over_the_others_directory() {
 
         assert_eq!(found(dir.path(), "a b.aof").increments, manifest.increments);
         let mut heard = Heard::default();
-        let report = read_file(&path, true, &mut heard).expect("whole");
+        let report = read_file(&Real, &path, true, &mut heard).expect("whole");
         assert_eq!((report.batches, report.torn), (3, None));
         assert_eq!(heard.requests[heard.requests.len() - 2..], ["SELECT 0", "INCR a"]);
-        let mut file = AppendFile::open(&path, report.good).expect("opened");
+        let mut file = AppendFile::open(&Real, &path, report.good).expect("opened");
         file.append(&requests(&["SELECT 0", "INCR a"])).expect("written");
         file.append(b"").expect("written");
 

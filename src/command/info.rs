@@ -284,6 +284,9 @@ fn persistence(page: &mut Page, source: &Source<'_>) {
         page.field("aof_buffer_length", state.log.pending().len());
         page.flag("aof_pending_bio_fsync", figures.pending_sync);
         page.field("aof_delayed_fsync", figures.delayed_fsync);
+        let since = figures.sync_since_ms.map_or(0, |since| state.process.mono_ms.saturating_sub(since));
+        page.field("kvick_aof_fsync_running_ms", since);
+        page.field("kvick_aof_unsynced_bytes", figures.unsynced_bytes);
     }
     if let Some(loading) = &figures.loading {
         progress(page, loading, secs_since(state, loading.start_ms));

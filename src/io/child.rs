@@ -2,9 +2,8 @@
 //!
 //! It tells of its progress through a pipe: lines of two numbers, keys done and bytes copied on write.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
@@ -47,6 +46,24 @@ pub struct Child {
     cow_bytes: u64,
 }
 
+/// Somebody else who writes the data as it was at one moment, and reports how far it is.
+pub trait Writer {
+    /// Its process number.
+    fn pid(&self) -> i32;
+
+    /// The file it writes.
+    fn path(&self) -> &Path;
+
+    /// Bytes it has copied on write.
+    fn cow_bytes(&self) -> u64;
+
+    /// Takes its reports; says how it ended once it has.
+    fn watch(&mut self, figures: &mut Persistence) -> Option<Finished>;
+
+    /// Kills it and waits for its end.
+    fn end(&mut self);
+}
+
 /// How a child ended.
 pub enum Finished {
     /// Its work is done.
@@ -64,7 +81,7 @@ impl Child {
     /// There is no child.
     pub fn start(
         engine: &mut Engine,
-        claim: Option<&File>,
+        claim: Option<RawFd>,
         path_of: impl Fn(u32) -> PathBuf,
         work: impl FnOnce(&Engine, &Path, &mut Reports) -> io::Result<()>,
     ) -> io::Result<Child> {
@@ -75,7 +92,7 @@ impl Child {
         match sys::fork()? {
             None => {
                 // First: a parent that is killed now must not leave its claim behind.
-                claim.map(AsRawFd::as_raw_fd).into_iter().for_each(sys::close);
+                claim.into_iter().for_each(sys::close);
                 drop(reports);
                 sys::unblock_signals();
                 sys::die_with_parent();
@@ -106,24 +123,22 @@ impl Child {
             }
         }
     }
+}
 
-    /// The child's process number.
-    pub fn pid(&self) -> i32 {
+impl Writer for Child {
+    fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The file it writes.
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes it has copied on write.
-    pub fn cow_bytes(&self) -> u64 {
+    fn cow_bytes(&self) -> u64 {
         self.cow_bytes
     }
 
-    /// Takes its reports; says how it ended once it has.
-    pub fn watch(&mut self, figures: &mut Persistence) -> Option<Finished> {
+    fn watch(&mut self, figures: &mut Persistence) -> Option<Finished> {
         let ended = sys::reap(self.pid);
         let mut text = [0; 4096];
         if let Ok(count) = self.reports.read(&mut text) {
@@ -145,8 +160,7 @@ impl Child {
         })
     }
 
-    /// Kills it and waits for its end.
-    pub fn end(&mut self) {
+    fn end(&mut self) {
         sys::kill(self.pid, libc::SIGKILL);
         while sys::reap(self.pid).is_none() {
             std::thread::yield_now();

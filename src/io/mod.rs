@@ -1,6 +1,7 @@
 //! Floor 7: all that can fail or surprise: clocks, sockets, files, processes, signals.
 
 pub mod sys;
+pub mod disk;
 pub mod clock;
 pub mod proc;
 pub mod logger;

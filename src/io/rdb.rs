@@ -10,23 +10,27 @@ mod read;
 pub use read::{Keys, Reading, load};
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::snapshot::rdb::write_rdb;
-use crate::io::child::{Child, Finished};
+use crate::io::child::{Child, Finished, Writer};
 use crate::io::clock;
+use crate::io::disk::{Disk, How, Real, SharedFile, read_some_at};
 
 /// Bytes of a file between two syncs, so that the last one is short.
 const SYNC_EVERY_BYTES: usize = 4 << 20;
+/// Bytes copied in one go.
+const COPY_BYTES: usize = 64 << 10;
 /// Seconds after a snapshot that failed until the next one is tried.
 const RETRY_AFTER_SECS: i64 = 5;
 
 /// A new file, synced as it grows.
 pub struct SyncingFile {
-    file: File,
+    file: SharedFile,
     unsynced: usize,
 }
 
@@ -36,8 +40,8 @@ impl SyncingFile {
     /// # Errors
     ///
     /// What the system reports.
-    pub fn create(path: &Path) -> io::Result<SyncingFile> {
-        Ok(SyncingFile { file: File::create(path)?, unsynced: 0 })
+    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<SyncingFile> {
+        Ok(SyncingFile { file: disk.open(path, How::Replace)?, unsynced: 0 })
     }
 
     /// It is whole: brings the rest to disk.
@@ -46,17 +50,17 @@ impl SyncingFile {
     ///
     /// What the system reports.
     pub fn finish(self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.sync()
     }
 }
 
 impl Write for SyncingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.file.write(&[IoSlice::new(bytes)])?;
         self.unsynced += written;
         if SYNC_EVERY_BYTES <= self.unsynced {
             self.unsynced = 0;
-            self.file.sync_data()?;
+            self.file.sync()?;
         }
         Ok(written)
     }
@@ -66,9 +70,28 @@ impl Write for SyncingFile {
     }
 }
 
+/// Copies a file.
+///
+/// # Errors
+///
+/// What the disk reports.
+pub fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let (file, mut copy) = (disk.open(from, How::Read)?, SyncingFile::create(disk, to)?);
+    let (mut bytes, mut at) = (vec![0; COPY_BYTES], 0);
+    loop {
+        match read_some_at(&*file, &mut bytes, at)? {
+            0 => return copy.finish(),
+            count => {
+                copy.write_all(&bytes[..count])?;
+                at += count as u64;
+            }
+        }
+    }
+}
+
 /// Writes all data as `path`, by way of a temporary file.
 fn write(engine: &Engine, path: &Path, temporary: &Path, progress: impl FnMut(u64)) -> io::Result<()> {
-    let mut file = SyncingFile::create(temporary)?;
+    let mut file = SyncingFile::create(&Real, temporary)?;
     write_rdb(engine, false, &mut file, progress)?;
     file.finish()?;
     fs::rename(temporary, path)?;
@@ -134,7 +157,7 @@ impl Snapshots {
     /// # Errors
     ///
     /// There is no child.
-    pub fn start(&mut self, engine: &mut Engine, claim: Option<&File>, now_ms: u64) -> io::Result<()> {
+    pub fn start(&mut self, engine: &mut Engine, claim: Option<RawFd>, now_ms: u64) -> io::Result<()> {
         self.tried_secs = engine.now().secs();
         let path = PathBuf::from(&engine.state.settings.dbfilename);
         let changes = engine.state.dirty;
@@ -211,7 +234,7 @@ impl Snapshots {
     }
 
     /// The tick: looks after the child, and begins a snapshot that is due, unless another child is at work.
-    pub fn tick(&mut self, engine: &mut Engine, claim: Option<&File>, now_ms: u64) {
+    pub fn tick(&mut self, engine: &mut Engine, claim: Option<RawFd>, now_ms: u64) {
         self.watch_child(engine, now_ms);
         let figures = &engine.state.persistence;
         let now_secs = engine.now().secs();

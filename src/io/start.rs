@@ -10,6 +10,7 @@ use crate::config::{self, CommandLine, Notice, Settings};
 use crate::engine::Engine;
 use crate::io::aof::check;
 use crate::io::clock::Clock;
+use crate::io::disk::Real;
 use crate::io::server::Server;
 use crate::io::{crash, logger, sys, users};
 
@@ -88,7 +89,8 @@ fn check_aof(arguments: &[String]) -> i32 {
             return 1;
         }
     };
-    match check::check(Path::new(path), fix, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
+    let (mut stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
+    match check::check(&Real, Path::new(path), fix, &mut stdin, &mut stdout) {
         Ok(code) => i32::from(code),
         Err(error) => {
             eprintln!("{path}: {error}");

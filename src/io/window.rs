@@ -5,16 +5,17 @@
 //!
 //! The log and RDB files are read through it, the second sometimes at the beginning of the first.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
+
+use crate::io::disk::{Disk, DiskFile, How, SharedFile};
 
 /// Bytes in the buffer, unless something bigger must fit in.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file being read from its beginning to the end it had when it was opened.
 pub struct Window {
-    file: File,
+    file: SharedFile,
     size: u64,
     /// Where the bytes at `start` lie in the file.
     offset: u64,
@@ -29,16 +30,16 @@ impl Window {
     /// # Errors
     ///
     /// What the system reports.
-    pub fn open(path: &Path) -> io::Result<Window> {
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Window> {
+        let file = disk.open(path, How::Read)?;
+        let size = file.size()?;
         let room = usize::try_from(size).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         Ok(Window { file, size, offset: 0, buffer: vec![0; room], start: 0, end: 0 })
     }
 
     /// The file.
-    pub fn file(&self) -> &File {
-        &self.file
+    pub fn file(&self) -> &dyn DiskFile {
+        &*self.file
     }
 
     /// The length of the file.
@@ -97,7 +98,8 @@ impl Window {
             // Not beyond the size at opening, should somebody append while we read.
             let unread = self.left() - (self.end - self.start) as u64;
             let room = (self.buffer.len() - self.end).min(usize::try_from(unread).unwrap_or(usize::MAX));
-            match self.file.read(&mut self.buffer[self.end..self.end + room]) {
+            let from = self.offset + (self.end - self.start) as u64;
+            match self.file.read_at(&mut self.buffer[self.end..self.end + room], from) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => {
                     self.end += read;

@@ -71,6 +71,8 @@ pub struct Persistence {
     pub pending_sync: bool,
     /// Monotonic milliseconds since when the oldest running sync has been running.
     pub sync_since_ms: Option<u64>,
+    /// Bytes of the log that no sync which has succeeded takes in.
+    pub unsynced_bytes: u64,
     /// Syncs that found the one before still running.
     pub delayed_fsync: u64,
     /// Keys the child has written, and how many it will write.

@@ -1,7 +1,7 @@
 //! Seeded random numbers for the tests: a failure is repeated by its seed.
 
 /// A splitmix64 generator.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {

@@ -1,11 +1,16 @@
 //! A disk that takes no more, and a log that is switched off and on while it is written.
 //!
-//! The disk is a limit on the size of files, which `prlimit` sets and takes away while the server runs.
+//! The disk is a limit on the size of files, which `prlimit` sets and takes away while the server runs; and a small file
+//! system of its own, where whoever runs the tests may mount one.
 
 use crate::common::client::encode;
 use crate::common::server::is_kvick;
-use crate::common::{Client, Server, Value, run, wait_until};
+use crate::common::{Client, PATIENCE, Server, Value, poll_until, run, server, wait_until};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Files may grow to so many bytes, or to any size.
 fn limit_files(server: &Server, bytes: &str) {
@@ -131,4 +136,86 @@ fn the_log_is_switched_off_and_on_and_between_policies_while_it_is_written() {
     for (writer, count) in counts.iter().enumerate() {
         assert_eq!(count.to_string(), client.say(&format!("GET n{writer}")).text());
     }
+}
+
+/// A file system in memory, gone with the test; to be dropped after the server on it.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one; nothing if that is not allowed.
+    fn mount(at: &Path) -> Option<SmallDisk> {
+        let path = at.to_str().expect("a plain path");
+        let mounted = run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", path], b"").status.success();
+        mounted.then(|| SmallDisk(at.to_path_buf()))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).expect("a file");
+        for size in [64 << 10, 4096, 1] {
+            while file.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run("umount", &["-l", self.0.to_str().expect("a plain path")], b"");
+    }
+}
+
+#[test]
+fn a_file_system_without_room_refuses_writes_and_heals_within_a_tick() {
+    if !is_kvick() {
+        return println!("skipped: redis-server acknowledges what it could not write, or exits");
+    }
+    for policy in ["always", "everysec", "no"] {
+        let folder = tempfile::tempdir().expect("a directory");
+        fs::create_dir(folder.path().join("data")).expect("made");
+        let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+            return println!("skipped: nothing may be mounted here");
+        };
+        let args = ["--appendonly", "yes", "--appendfsync", policy];
+        let mut server = Server::start_in(&server::binary(), &args, folder);
+        let (mut client, mut writer) = (server.client(), server.client());
+        assert_eq!(Value::ok(), client.say("SET before v"));
+        disk.fill();
+        let value = "x".repeat(5000);
+        writer.send_raw(&encode(&["SET", "held", &value]));
+        wait_until("the disk has failed", || has_failed(&mut client));
+        for number in 0..100 {
+            let refusal = client.cmd(&["SET", &format!("k{number}"), &value]);
+            let text = refusal.error().expect("refused");
+            assert!(text.starts_with("MISCONF ") && text.contains("No space left on device"), "{text}");
+        }
+        assert_eq!("v", client.say("GET before").text());
+        let info = client.say("INFO").text();
+        let waiting =
+            info.lines().find_map(|line| line.strip_prefix("aof_buffer_length:")).expect("a figure");
+        assert!(waiting.trim().parse::<usize>().expect("a number") < 6000, "{waiting} bytes wait");
+        rewrites_fail_and_back_off(&mut client, &disk);
+        assert!(!writer.has_reply(), "{policy}: acknowledged without being written");
+        disk.empty();
+        let heals = poll_until(Duration::from_secs(1), || client.say("SET after v").error().is_none());
+        assert!(heals, "{policy}: there has been room for a second");
+        assert_eq!(Value::ok(), writer.read_value());
+        server.kill9();
+        server.restart();
+        assert_eq!(Value::Int(3), server.client().say("EXISTS before held after"), "{policy}");
+        drop(server);
+    }
+}
+
+/// A rewrite on a full disk leaves nothing behind, and is not tried again at once.
+fn rewrites_fail_and_back_off(client: &mut Client, disk: &SmallDisk) {
+    client.say("BGREWRITEAOF");
+    let is_there = poll_until(PATIENCE, || rewrite_is_over(client) || has_failed(client));
+    assert!(is_there);
+    let log = fs::read_dir(disk.0.join("appendonlydir")).expect("the log");
+    let names: Vec<_> = log.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|name| name.starts_with("temp-")), "{names:?}");
 }

@@ -4,20 +4,19 @@
 //! completed (a full disk, mostly) the file is cut back to where the last whole batch ended. If even that fails,
 //! the cut is owed and made before the next batch.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::batch;
 use super::fault;
+use crate::io::disk::{Disk, DiskFile, How, SharedFile};
 
 /// A base or increment file open for appending.
 ///
 /// Invariant: `offset` is the end of the last whole batch; the file is exactly that long unless a cut is owed.
 #[derive(Debug)]
 pub struct AppendFile {
-    file: Arc<File>,
+    file: SharedFile,
     path: PathBuf,
     offset: u64,
     synced: Option<u64>,
@@ -29,27 +28,26 @@ impl AppendFile {
     ///
     /// Errors: a file that is already there and not empty is not ours to write over (an empty one is left over
     /// from a start that got no further, and taken).
-    pub fn create(path: &Path) -> io::Result<AppendFile> {
+    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<AppendFile> {
         let file =
-            OpenOptions::new().create(true).append(true).open(path).map_err(fault::on("create", path))?;
+            fault::again(|| disk.open(path, How::CreateOrAppend)).map_err(fault::on("create", path))?;
         AppendFile::at_end(file, path, 0)
     }
 
     /// Opens a file that the reader has found good up to `good`, which must be its end: a torn tail is to be cut
     /// off before.
-    pub fn open(path: &Path, good: u64) -> io::Result<AppendFile> {
-        let file = OpenOptions::new().append(true).open(path).map_err(fault::on("open", path))?;
+    pub fn open(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<AppendFile> {
+        let file = fault::again(|| disk.open(path, How::Append)).map_err(fault::on("open", path))?;
         AppendFile::at_end(file, path, good)
     }
 
-    fn at_end(file: File, path: &Path, offset: u64) -> io::Result<AppendFile> {
-        let size = file.metadata().map_err(fault::on("stat", path))?.len();
+    fn at_end(file: SharedFile, path: &Path, offset: u64) -> io::Result<AppendFile> {
+        let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
         if size != offset {
             let text = format!("cannot append to {}: {size} bytes long, not {offset}", path.display());
             return Err(io::Error::new(ErrorKind::AlreadyExists, text));
         }
-        let (file, path) = (Arc::new(file), path.to_path_buf());
-        Ok(AppendFile { file, path, offset, synced: None, cut_owed: false })
+        Ok(AppendFile { file, path: path.to_path_buf(), offset, synced: None, cut_owed: false })
     }
 
     /// Appends one batch: its header line and `records`, in one write if the system takes it whole. Empty
@@ -59,7 +57,7 @@ impl AppendFile {
     pub fn append(&mut self, records: &[u8]) -> io::Result<()> {
         self.make_the_owed_cut()?;
         let header = batch::header(self.offset, records, self.synced);
-        if let Err(error) = write_both(&mut &*self.file, header.as_bytes(), records) {
+        if let Err(error) = write_both(&*self.file, header.as_bytes(), records) {
             self.cut_owed = true;
             // The write's own error is what the caller must hear; a cut that fails now is made next time.
             self.make_the_owed_cut().unwrap_or_default();
@@ -71,7 +69,7 @@ impl AppendFile {
 
     fn make_the_owed_cut(&mut self) -> io::Result<()> {
         if self.cut_owed {
-            self.file.set_len(self.offset).map_err(fault::on("truncate", &self.path))?;
+            fault::again(|| self.file.set_len(self.offset)).map_err(fault::on("truncate", &self.path))?;
             self.cut_owed = false;
         }
         Ok(())
@@ -90,8 +88,13 @@ impl AppendFile {
         self.synced = synced;
     }
 
+    /// What the next batches say of it.
+    pub fn synced(&self) -> Option<u64> {
+        self.synced
+    }
+
     /// The open file, to be synced by the helper, which may outlive this.
-    pub fn file(&self) -> &Arc<File> {
+    pub fn file(&self) -> &SharedFile {
         &self.file
     }
 
@@ -102,14 +105,14 @@ impl AppendFile {
 
     /// Syncs at once, in this thread: at shutdown, or before a manifest names a next file.
     pub fn sync_now(&self) -> io::Result<()> {
-        self.file.sync_data().map_err(fault::on("sync", &self.path))
+        fault::again(|| self.file.sync()).map_err(fault::on("sync", &self.path))
     }
 }
 
 /// Writes `head`, then `body`, however short the single writes are.
-fn write_both(out: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
+fn write_both(out: &dyn DiskFile, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
     while !head.is_empty() || !body.is_empty() {
-        match out.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
+        match out.write(&[IoSlice::new(head), IoSlice::new(body)]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => {
                 let of_head = written.min(head.len());
@@ -126,51 +129,86 @@ fn write_both(out: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use crate::io::disk::Real;
+    use std::cell::{Cell, RefCell};
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::fd::RawFd;
+    use std::rc::Rc;
 
     /// Takes `step` bytes at a time, is interrupted before each, and is full after `room` bytes.
-    struct Disk {
-        held: Vec<u8>,
+    #[derive(Debug)]
+    struct Narrow {
+        held: RefCell<Vec<u8>>,
         step: usize,
         room: usize,
-        interrupted: bool,
+        interrupted: Cell<bool>,
     }
 
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.interrupted = !self.interrupted;
-            if self.interrupted {
+    impl Narrow {
+        fn new(step: usize, room: usize) -> Narrow {
+            Narrow { held: RefCell::default(), step, room, interrupted: Cell::new(false) }
+        }
+    }
+
+    impl DiskFile for Narrow {
+        fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.interrupted.set(!self.interrupted.get());
+            if self.interrupted.get() {
                 return Err(ErrorKind::Interrupted.into());
             }
-            let taken = bytes.len().min(self.step).min(self.room - self.held.len());
-            if taken == 0 {
-                return Err(ErrorKind::StorageFull.into());
+            let bytes = pieces.iter().flat_map(|piece| piece.iter().copied());
+            let mut held = self.held.borrow_mut();
+            let before = held.len();
+            let room = self.room - before;
+            held.extend(bytes.take(self.step.min(room)));
+            match held.len() - before {
+                0 => Err(ErrorKind::StorageFull.into()),
+                taken => Ok(taken),
             }
-            self.held.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
         }
 
-        fn flush(&mut self) -> io::Result<()> {
+        fn read_at(&self, _bytes: &mut [u8], _from: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn set_len(&self, _length: u64) -> io::Result<()> {
             Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn size(&self) -> io::Result<u64> {
+            Ok(self.held.borrow().len() as u64)
+        }
+
+        fn claim(&self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn descriptor(&self) -> RawFd {
+            -1
         }
     }
 
     #[test]
     fn short_writes_and_interrupts_are_completed() {
         for step in 1..12 {
-            let mut disk = Disk { held: Vec::new(), step, room: 100, interrupted: false };
-            write_both(&mut disk, b"head", b"bodybody").expect("room enough");
-            assert_eq!(disk.held, b"headbodybody");
+            let disk = Narrow::new(step, 100);
+            write_both(&disk, b"head", b"bodybody").expect("room enough");
+            assert_eq!(*disk.held.borrow(), b"headbodybody");
         }
     }
 
     #[test]
     fn a_full_disk_is_said() {
         for room in 0..12 {
-            let mut disk = Disk { held: Vec::new(), step: 5, room, interrupted: false };
-            let error = write_both(&mut disk, b"head", b"bodybody").expect_err("no room");
+            let disk = Narrow::new(5, room);
+            let error = write_both(&disk, b"head", b"bodybody").expect_err("no room");
             assert_eq!(error.kind(), ErrorKind::StorageFull);
-            assert_eq!(disk.held.len(), room);
+            assert_eq!(disk.held.borrow().len(), room);
         }
     }
 
@@ -178,7 +216,7 @@ mod tests {
     fn batches_stand_one_after_the_other() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a");
-        let mut file = AppendFile::create(&path).expect("created");
+        let mut file = AppendFile::create(&Real, &path).expect("created");
         file.append(b"one").expect("written");
         let middle = file.offset();
         file.set_synced(Some(middle));
@@ -192,16 +230,16 @@ mod tests {
         assert_eq!(file.offset(), expected.len() as u64);
         file.sync_now().expect("synced");
 
-        assert_eq!(AppendFile::create(&path).expect_err("not empty").kind(), ErrorKind::AlreadyExists);
-        assert!(AppendFile::open(&path, 3).is_err());
-        AppendFile::open(&path, expected.len() as u64).expect("opened").append(b"x").expect("written");
+        assert_eq!(AppendFile::create(&Real, &path).expect_err("not empty").kind(), ErrorKind::AlreadyExists);
+        assert!(AppendFile::open(&Real, &path, 3).is_err());
+        AppendFile::open(&Real, &path, expected.len() as u64).expect("opened").append(b"x").expect("written");
     }
 
     #[test]
     fn what_is_left_of_a_failed_write_is_cut_before_the_next() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a");
-        let mut file = AppendFile::create(&path).expect("created");
+        let mut file = AppendFile::create(&Real, &path).expect("created");
         file.append(b"one").expect("written");
         let good = fs::read(&path).expect("read");
         let mut half = OpenOptions::new().append(true).open(&path).expect("opened");
@@ -219,7 +257,7 @@ mod tests {
     #[test]
     fn a_device_that_is_full_fails_and_owes() {
         let full = OpenOptions::new().append(true).open("/dev/full").expect("there is one");
-        let mut file = AppendFile::at_end(full, Path::new("/dev/full"), 0).expect("opened");
+        let mut file = AppendFile::at_end(Rc::new(full), Path::new("/dev/full"), 0).expect("opened");
         assert_eq!(file.append(b"x").expect_err("full").kind(), ErrorKind::StorageFull);
         assert_eq!(file.offset(), 0);
         assert!(file.cut_owed, "a device cannot be cut");

@@ -5,12 +5,12 @@
 //! name before the question.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::data::rdb::Limits;
 use crate::data::rdb::file::Loaded;
+use crate::io::disk::{Disk, How, SharedFile, read_some_at};
 use crate::io::rdb::Keys;
 
 use super::damage;
@@ -19,21 +19,27 @@ use super::reader::{self, Damage, Report, Sink, Trouble};
 use super::record::Request;
 
 /// Where a manifest's first line is looked for, at most.
-const COMMENT_BYTES_MAX: u64 = 64 << 10;
+const COMMENT_BYTES_MAX: usize = 64 << 10;
 
 /// Checks a file of the log, or all files of a manifest. Gives the exit code: zero if all is well in the end.
 /// With `fix`, asks on `out` and reads the word from `answers`.
 ///
 /// Errors: `out`, `answers` or the cutting failed. A file that cannot be read is said on `out`.
-pub fn check(path: &Path, fix: bool, answers: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<u8> {
-    let manifest = match open_as_manifest(path) {
+pub fn check(
+    disk: &dyn Disk,
+    path: &Path,
+    fix: bool,
+    answers: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let manifest = match open_as_manifest(disk, path) {
         Ok(manifest) => manifest,
         Err(error) => {
             writeln!(out, "Cannot open file {}: {}", path.display(), plain(&error))?;
             return Ok(1);
         }
     };
-    let mut checker = Checker { fix, answers, out };
+    let mut checker = Checker { disk, fix, answers, out, before: None };
     match manifest {
         None => {
             writeln!(checker.out, "Start checking Old-Style AOF")?;
@@ -42,7 +48,7 @@ pub fn check(path: &Path, fix: bool, answers: &mut dyn BufRead, out: &mut dyn Wr
         }
         Some(file) => {
             writeln!(checker.out, "Start checking Multi Part AOF")?;
-            match Manifest::read_open(file, path) {
+            match Manifest::read_open(&*file, path) {
                 Ok(manifest) => checker.manifest(path, &manifest).map(exit_code),
                 Err(error) => {
                     writeln!(checker.out, "{error}")?;
@@ -62,22 +68,17 @@ fn plain(error: &io::Error) -> String {
     error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// The file, from its beginning, if it is a manifest: its first line that is no comment begins in `file`.
-fn open_as_manifest(path: &Path) -> io::Result<Option<File>> {
-    let open = || File::open(path);
-    let mut lines = BufReader::new(open()?.take(COMMENT_BYTES_MAX));
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if lines.read_until(b'\n', &mut line)? == 0 {
-            let is_named = path.extension() == Some(OsStr::new("manifest"));
-            return if is_named { open().map(Some) } else { Ok(None) };
-        }
-        if line[0] != b'#' {
-            let is_manifest = line.len() > 4 && line[..4].eq_ignore_ascii_case(b"file");
-            return if is_manifest { open().map(Some) } else { Ok(None) };
-        }
-    }
+/// The file, if it is a manifest: its first line that is no comment begins in `file`.
+fn open_as_manifest(disk: &dyn Disk, path: &Path) -> io::Result<Option<SharedFile>> {
+    let file = disk.open(path, How::Read)?;
+    let mut bytes = vec![0; COMMENT_BYTES_MAX];
+    let read = read_some_at(&*file, &mut bytes, 0)?;
+    let first = bytes[..read].split_inclusive(|&byte| byte == b'\n').find(|line| line[0] != b'#');
+    let is_manifest = match first {
+        Some(line) => line.len() > 4 && line[..4].eq_ignore_ascii_case(b"file"),
+        None => path.extension() == Some(OsStr::new("manifest")),
+    };
+    Ok(is_manifest.then_some(file))
 }
 
 /// Takes every request and every key and forgets it.
@@ -112,9 +113,12 @@ impl Sink for Nobody {
 }
 
 struct Checker<'a> {
+    disk: &'a dyn Disk,
     fix: bool,
     answers: &'a mut dyn BufRead,
     out: &'a mut dyn Write,
+    /// The last file that held anything.
+    before: Option<(String, Report)>,
 }
 
 impl Checker<'_> {
@@ -123,7 +127,7 @@ impl Checker<'_> {
         let files: Vec<(PathBuf, &OsStr)> =
             manifest.parts().map(|part| (path.with_file_name(&part.name), part.name.as_os_str())).collect();
         // As the reader sees it: a file that only empty ones follow is the last.
-        let is_full = |(path, _): &(PathBuf, _)| path.metadata().is_ok_and(|data| 0 < data.len());
+        let is_full = |(path, _): &(PathBuf, _)| self.disk.look(path).is_ok_and(|look| 0 < look.size);
         let last = files.iter().rposition(is_full).unwrap_or(0);
         for (index, (path, name)) in files.iter().enumerate() {
             let is_base = index == 0 && manifest.base.is_some();
@@ -134,7 +138,11 @@ impl Checker<'_> {
                 writeln!(self.out, "Start to check INCR files.")?;
             }
             let kind = if is_base { "BASE AOF" } else { "INCR AOF" };
-            if !self.file(path, name, kind, last <= index)? {
+            let is_whole = is_base && reader::is_written_whole(path);
+            if !self.file(path, name, kind, last <= index && !is_whole)? {
+                return Ok(false);
+            }
+            if is_whole && !self.ends_well(true)? {
                 return Ok(false);
             }
         }
@@ -142,10 +150,24 @@ impl Checker<'_> {
         Ok(true)
     }
 
+    /// Whether the last file that held anything ends where it ended when what follows was begun.
+    fn ends_well(&mut self, is_followed_by_ours: bool) -> io::Result<bool> {
+        let Some((shown, report)) = &self.before else { return Ok(true) };
+        if reader::missing(report, is_followed_by_ours).is_none() {
+            return Ok(true);
+        }
+        writeln!(
+            self.out,
+            "AOF {shown} is not valid: it ends before its last word, at byte {}",
+            report.size
+        )?;
+        Ok(false)
+    }
+
     /// Checks one file; true if it is well in the end.
     fn file(&mut self, path: &Path, name: &OsStr, kind: &str, last: bool) -> io::Result<bool> {
         let shown = name.to_string_lossy();
-        let (report, damage, later) = match reader::read_file(path, last, &mut Nobody) {
+        let (report, damage, later) = match reader::read_file(self.disk, path, last, &mut Nobody) {
             Ok(report) if report.size == 0 => {
                 writeln!(self.out, "{kind} {shown} is empty")?;
                 return Ok(true);
@@ -183,6 +205,10 @@ impl Checker<'_> {
             "AOF analyzed: filename={shown}, size={}, ok_up_to={}, ok_up_to_line={}, diff={diff}",
             report.size, report.good, report.lines
         )?;
+        if !self.ends_well(report.begins_ours)? {
+            return Ok(false);
+        }
+        self.before = Some((shown.to_string(), report.clone()));
         match damage {
             None => {
                 writeln!(self.out, "{kind} {shown} is valid")?;
@@ -216,7 +242,7 @@ impl Checker<'_> {
             writeln!(self.out, "Aborting...")?;
             return Ok(false);
         }
-        let beside = damage::cut_tail(path, good)?;
+        let beside = damage::cut_tail(self.disk, path, good)?;
         writeln!(self.out, "Successfully truncated AOF {shown}")?;
         writeln!(self.out, "What was cut off is kept in {}", beside.display())?;
         Ok(true)

@@ -1,21 +1,46 @@
 //! What the forked child of a rewrite does: it writes the base of the log and commits it.
 
-use std::fs;
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
 use crate::engine::snapshot::rdb::write_rdb;
 use crate::engine::snapshot::write_snapshot;
 use crate::io::aof::append::AppendFile;
+use crate::io::aof::fault;
 use crate::io::aof::manifest::{Manifest, Part, Place};
-use crate::io::child::Reports;
+use crate::io::child::{Child, Writer};
 use crate::io::rdb::SyncingFile;
 
 /// Bytes of the base between two syncs, so that the last one is short.
 const SYNC_EVERY_BYTES: usize = 16 << 20;
 
-/// What a child is to do with the base it has written.
+/// Whoever writes bases: forked children, or in tests somebody who can be stopped at each step.
+pub trait Writers {
+    /// Begins to write the data as it is now. The writer must let go of `claim`, which is the server's.
+    ///
+    /// # Errors
+    ///
+    /// There is no writer.
+    fn start(&self, engine: &mut Engine, claim: Option<RawFd>, work: &Work) -> io::Result<Box<dyn Writer>>;
+}
+
+/// Children that are forked.
+pub struct Forked;
+
+impl Writers for Forked {
+    fn start(&self, engine: &mut Engine, claim: Option<RawFd>, work: &Work) -> io::Result<Box<dyn Writer>> {
+        let path_of = |pid| work.place.temporary_base(pid);
+        let child = Child::start(engine, claim, path_of, |engine, path, reports| {
+            work.run(path, |out| work.write(engine, out, &mut |keys| reports.keys(keys)))
+        })?;
+        Ok(Box::new(child))
+    }
+}
+
+/// What is to be done with the base.
+#[derive(Clone)]
 pub struct Work {
     /// Where the log is.
     pub place: Place,
@@ -24,9 +49,18 @@ pub struct Work {
     /// Number of the increment that was begun with the rewrite.
     pub first_kept: u64,
     /// That increment still has this temporary name, and the manifest does not name it.
-    pub uncommitted: Option<PathBuf>,
+    pub uncommitted: Option<Uncommitted>,
     /// The base is an RDB file (`aof-use-rdb-preamble`).
     pub rdb: bool,
+}
+
+/// An increment that grows under a temporary name.
+#[derive(Clone)]
+pub struct Uncommitted {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it will be.
+    pub part: Part,
 }
 
 impl Work {
@@ -35,19 +69,37 @@ impl Work {
         self.manifest.next_base(&self.place, self.rdb)
     }
 
-    /// Writes the base as `path` and commits it.
+    /// Writes the data in the form that the base is to have.
+    ///
+    /// # Errors
+    ///
+    /// What `out` reports.
+    pub fn write(
+        &self,
+        engine: &Engine,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> io::Result<()> {
+        match self.rdb {
+            true => write_rdb(engine, true, out, progress).map(|_| ()),
+            false => write_snapshot(engine, &mut { out }, progress).map(|_| ()),
+        }
+    }
+
+    /// Writes the base as `path`, with what `write` brings, and commits it.
     ///
     /// # Errors
     ///
     /// The disk fails.
-    pub fn run(&self, engine: &Engine, path: &Path, reports: &mut Reports) -> io::Result<()> {
+    pub fn run(&self, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         if self.rdb {
-            let mut base = SyncingFile::create(path)?;
-            write_rdb(engine, true, &mut base, |keys| reports.keys(keys))?;
+            let mut base = SyncingFile::create(self.place.disk(), path)?;
+            write(&mut base)?;
             base.finish()?;
         } else {
-            let mut base = Base { file: AppendFile::create(path)?, unsynced: 0 };
-            write_snapshot(engine, &mut base, |keys| reports.keys(keys))?;
+            let mut base = Base { file: AppendFile::create(self.place.disk(), path)?, unsynced: 0 };
+            write(&mut base)?;
+            base.file.append(&[])?;
             base.file.sync_now()?;
         }
         self.commit(path)
@@ -57,12 +109,17 @@ impl Work {
     /// deletes that. The child does it so that the server need not wait for the disk.
     fn commit(&self, base: &Path) -> io::Result<()> {
         let mut manifest = self.manifest.clone();
-        if let Some(path) = &self.uncommitted {
-            let part = manifest.add_increment(&self.place).clone();
-            fs::rename(path, self.place.path(&part.name))?;
+        let disk = self.place.disk();
+        let rename = |from: &Path, part: &Part| {
+            fault::again(|| disk.rename(from, &self.place.path(&part.name)))
+                .map_err(fault::on("rename", from))
+        };
+        if let Some(Uncommitted { path, part }) = &self.uncommitted {
+            rename(path, part)?;
+            manifest.increments.push(part.clone());
         }
         let part = self.base();
-        fs::rename(base, self.place.path(&part.name))?;
+        rename(base, &part)?;
         manifest.rewritten(part, self.first_kept);
         manifest.commit(&self.place)?;
         // What cannot be deleted now is named as history in the manifest, and deleted at the next start.

@@ -1,22 +1,23 @@
 //! What follows a damage, and how a torn tail is cut off.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crc32fast::Hasher;
 
 use super::batch::{self, HEADER_BYTES_MAX, Header, MARK};
 use super::fault;
 use super::manifest::{parent, sync_directory};
+use crate::io::disk::{Disk, DiskFile, How, SharedFile, Writing, read_exact_at, read_some_at};
 
 /// Bytes looked at in one go.
 const LOOK_BYTES: usize = 64 << 10;
 
-/// So many lines that look like a batch at its right place, and are none, make us give up telling.
-const FALSE_MARKS_MAX: u32 = 16;
+/// Batches that do not match their checksum are read up to so many times the length of the file in all, then we give up
+/// telling. Those that a power cut has torn lie one behind the other; only what was made up is longer.
+const FALSE_TIMES_MAX: u64 = 4;
 
 /// The whole batches that stand somewhere after a damage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,9 +32,9 @@ pub(super) struct Later {
 ///
 /// A value that somebody stored can look like a batch only if it names its own place in the file; and then the
 /// worst is a refusal.
-pub(super) fn later_batches(file: &File, size: u64, at: u64) -> io::Result<Later> {
+pub(super) fn later_batches(file: &dyn DiskFile, size: u64, at: u64) -> io::Result<Later> {
     let mut later = Later::default();
-    let mut false_marks = 0;
+    let mut false_bytes = 0;
     let mut from = at + 1;
     loop {
         let place = match header_at(file, from)? {
@@ -47,8 +48,8 @@ pub(super) fn later_batches(file: &File, size: u64, at: u64) -> io::Result<Later
         let Some((header, line)) = header_at(file, place)? else { continue };
         let Some(end) = batch_end(&header, line, size) else { continue };
         if !checksum_holds(file, &header, place + line as u64)? {
-            false_marks += 1;
-            if false_marks == FALSE_MARKS_MAX {
+            false_bytes += header.length;
+            if size.saturating_mul(FALSE_TIMES_MAX) < false_bytes {
                 return Ok(Later { proof: true, ..later });
             }
             continue;
@@ -68,7 +69,7 @@ pub(super) fn batch_end(header: &Header, line: usize, size: u64) -> Option<u64> 
 }
 
 /// Reads the records, which begin at `start`, and compares the checksum.
-pub(super) fn checksum_holds(file: &File, header: &Header, start: u64) -> io::Result<bool> {
+pub(super) fn checksum_holds(file: &dyn DiskFile, header: &Header, start: u64) -> io::Result<bool> {
     let mut crc: Hasher = batch::crc_of(header);
     each_piece(file, start, start + header.length, |piece| {
         crc.update(piece);
@@ -78,22 +79,22 @@ pub(super) fn checksum_holds(file: &File, header: &Header, start: u64) -> io::Re
 }
 
 /// Nothing but zeros from `at` to the end: what a file system leaves where data did not arrive.
-pub(super) fn zeros_to_the_end(file: &File, size: u64, at: u64) -> io::Result<bool> {
+pub(super) fn zeros_to_the_end(file: &dyn DiskFile, size: u64, at: u64) -> io::Result<bool> {
     each_piece(file, at, size, |piece| piece.iter().all(|&byte| byte == 0))
 }
 
 /// The byte at `at`, if the file is so long.
-pub(super) fn byte_at(file: &File, size: u64, at: u64) -> io::Result<Option<u8>> {
+pub(super) fn byte_at(file: &dyn DiskFile, size: u64, at: u64) -> io::Result<Option<u8>> {
     let mut byte = [0];
     if size <= at {
         return Ok(None);
     }
-    file.read_exact_at(&mut byte, at)?;
+    read_exact_at(file, &mut byte, at)?;
     Ok(Some(byte[0]))
 }
 
 /// The header line at `place` that names this very place, and its length.
-fn header_at(file: &File, place: u64) -> io::Result<Option<(Header, usize)>> {
+fn header_at(file: &dyn DiskFile, place: u64) -> io::Result<Option<(Header, usize)>> {
     let mut bytes = [0; HEADER_BYTES_MAX];
     let read = read_some_at(file, &mut bytes, place)?;
     let Some(end) = bytes[..read].iter().position(|&byte| byte == b'\n') else { return Ok(None) };
@@ -102,7 +103,7 @@ fn header_at(file: &File, place: u64) -> io::Result<Option<(Header, usize)>> {
 }
 
 /// Where the next header line may begin that names its own place, from `from` on.
-fn next_mark(file: &File, size: u64, mut from: u64) -> io::Result<Option<u64>> {
+fn next_mark(file: &dyn DiskFile, size: u64, mut from: u64) -> io::Result<Option<u64>> {
     let mut bytes = vec![0; LOOK_BYTES];
     while from < size {
         let read = read_some_at(file, &mut bytes, from)?;
@@ -129,11 +130,16 @@ fn names(text: &[u8], place: u64) -> bool {
 }
 
 /// Hands out the bytes from `from` to `to` in pieces, while `look` says true; gives its last word.
-fn each_piece(file: &File, mut from: u64, to: u64, mut look: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+fn each_piece(
+    file: &dyn DiskFile,
+    mut from: u64,
+    to: u64,
+    mut look: impl FnMut(&[u8]) -> bool,
+) -> io::Result<bool> {
     let mut bytes = vec![0; LOOK_BYTES.min(usize::try_from(to - from).unwrap_or(LOOK_BYTES))];
     while from < to {
         let length = bytes.len().min(usize::try_from(to - from).unwrap_or(LOOK_BYTES));
-        file.read_exact_at(&mut bytes[..length], from)?;
+        read_exact_at(file, &mut bytes[..length], from)?;
         if !look(&bytes[..length]) {
             return Ok(false);
         }
@@ -142,36 +148,35 @@ fn each_piece(file: &File, mut from: u64, to: u64, mut look: impl FnMut(&[u8]) -
     Ok(true)
 }
 
-/// Fills as much of `bytes` as the file has at `from`.
-fn read_some_at(file: &File, bytes: &mut [u8], from: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while read < bytes.len() {
-        match file.read_at(&mut bytes[read..], from + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
-}
-
 /// Cuts the file at `good` and leaves what was behind in a file beside it, whose name is given back. The copy is
 /// on disk before the cut is made.
-pub fn cut_tail(path: &Path, good: u64) -> io::Result<PathBuf> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fault::on("open", path))?;
-    let (mut copy, beside) = create_beside(path, good)?;
-    file.seek(SeekFrom::Start(good)).map_err(fault::on("read", path))?;
-    io::copy(&mut file.by_ref(), &mut copy).map_err(fault::on("write", &beside))?;
-    copy.sync_all().map_err(fault::on("sync", &beside))?;
-    sync_directory(parent(path))?;
-    file.set_len(good).map_err(fault::on("truncate", path))?;
-    file.sync_all().map_err(fault::on("sync", path))?;
+pub fn cut_tail(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<PathBuf> {
+    let file = fault::again(|| disk.open(path, How::Change)).map_err(fault::on("open", path))?;
+    let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
+    let (copy, beside) = create_beside(disk, path, good)?;
+    let mut written = Ok(());
+    let mut out = Writing(Rc::clone(&copy));
+    let read = each_piece(&*file, good, size, |piece| {
+        written = out.write_all(piece);
+        written.is_ok()
+    });
+    let kept = read.map_err(fault::on("read", path)).and_then(|_| {
+        written.map_err(fault::on("write", &beside))?;
+        fault::again(|| copy.sync()).map_err(fault::on("sync", &beside))?;
+        sync_directory(disk, parent(path))
+    });
+    if let Err(error) = kept {
+        // A part of a copy is of no use to anybody; the error that is told is the first.
+        fault::again(|| disk.remove(&beside)).unwrap_or_default();
+        return Err(error);
+    }
+    fault::again(|| file.set_len(good)).map_err(fault::on("truncate", path))?;
+    fault::again(|| file.sync()).map_err(fault::on("sync", path))?;
     Ok(beside)
 }
 
 /// `FILE.cut-OFFSET`, or with a number behind when the same place was cut before.
-fn create_beside(path: &Path, good: u64) -> io::Result<(File, PathBuf)> {
+fn create_beside(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<(SharedFile, PathBuf)> {
     let mut tries = 0_u32;
     loop {
         let mut name = OsString::from(path);
@@ -180,7 +185,7 @@ fn create_beside(path: &Path, good: u64) -> io::Result<(File, PathBuf)> {
             name.push(format!("-{tries}"));
         }
         let beside = PathBuf::from(name);
-        match OpenOptions::new().write(true).create_new(true).open(&beside) {
+        match fault::again(|| disk.open(&beside, How::New)) {
             Ok(file) => return Ok((file, beside)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < 1000 => tries += 1,
             Err(error) => return Err(fault::on("create", &beside)(error)),
@@ -191,7 +196,8 @@ fn create_beside(path: &Path, good: u64) -> io::Result<(File, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use crate::io::disk::Real;
+    use std::fs::{self, File};
 
     #[test]
     fn the_tail_stays_beside() {
@@ -200,7 +206,7 @@ mod tests {
         for (round, name) in ["a.cut-4", "a.cut-4-1"].into_iter().enumerate() {
             let tail = format!("tail {round}");
             fs::write(&path, format!("good{tail}")).expect("written");
-            assert_eq!(cut_tail(&path, 4).expect("cut"), dir.path().join(name));
+            assert_eq!(cut_tail(&Real, &path, 4).expect("cut"), dir.path().join(name));
             assert_eq!(fs::read_to_string(&path).expect("read"), "good");
             assert_eq!(fs::read_to_string(dir.path().join(name)).expect("read"), tail);
         }
@@ -224,6 +230,33 @@ mod tests {
                 assert_eq!(later, Later { batches: if proof { 1 } else { 2 }, proof }, "{gap} {synced:?}");
             }
         }
+    }
+
+    #[test]
+    fn any_number_of_torn_batches_may_lie_between() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        let mut bytes = b"damage".to_vec();
+        for _ in 0..100 {
+            bytes.extend_from_slice(batch::header(bytes.len() as u64, b"whole", Some(0)).as_bytes());
+            bytes.extend_from_slice(b"w\0\0le");
+        }
+        bytes.extend_from_slice(batch::header(bytes.len() as u64, b"", Some(0)).as_bytes());
+        fs::write(&path, &bytes).expect("written");
+        let file = File::open(&path).expect("opened");
+        let later = later_batches(&file, bytes.len() as u64, 0).expect("read");
+        assert_eq!(later, Later { batches: 1, proof: false });
+
+        // Each of these claims all that follows.
+        let mut bytes = b"damage".to_vec();
+        for left in (0..1000).rev() {
+            let claimed = vec![b'x'; left * 24];
+            bytes.extend_from_slice(batch::header(bytes.len() as u64, &claimed, Some(0)).as_bytes());
+        }
+        fs::write(&path, &bytes).expect("written");
+        let file = File::open(&path).expect("opened");
+        let later = later_batches(&file, bytes.len() as u64, 0).expect("read");
+        assert_eq!(later, Later { batches: 0, proof: true });
     }
 
     #[test]

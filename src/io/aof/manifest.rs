@@ -10,20 +10,22 @@
 //! there, so that later servers can add some. Stricter than there are the numbers (`12z` is none), the types (one
 //! letter) and names of a path or of nothing.
 //!
+//! One of ours begins with a comment, `#KV` and the checksum of the rest: cut off after a line, or with a letter changed,
+//! it would otherwise be as good as any, and name other data. A manifest without that line is another server's.
+//!
 //! The manifest is replaced as a whole: a temporary file is written, synced and renamed, and then the directory is
 //! synced. So at any moment there is a valid one, which names files that are all there.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::fault;
 use super::words::{quote, split_words};
-use crate::io::sys;
+use crate::io::disk::{self, Disk, DiskFile, How, Look, Real, Writing};
 
 /// Bytes in a line, line end included, as in Redis.
 const LINE_BYTES_MAX: usize = 1024;
@@ -34,8 +36,9 @@ const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 const NEIGHBOURS_MAX: usize = 10_000;
 
 /// Where the log is and how its files are called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Place {
+    disk: Rc<dyn Disk>,
     directory: PathBuf,
     name: OsString,
 }
@@ -43,7 +46,17 @@ pub struct Place {
 impl Place {
     /// `directory` is `appenddirname` within `dir`; `name` is `appendfilename`.
     pub fn new(directory: impl Into<PathBuf>, name: impl Into<OsString>) -> Place {
-        Place { directory: directory.into(), name: name.into() }
+        Place { disk: Rc::new(Real), directory: directory.into(), name: name.into() }
+    }
+
+    /// The same place on another disk.
+    pub fn on(self, disk: Rc<dyn Disk>) -> Place {
+        Place { disk, ..self }
+    }
+
+    /// The disk it is on.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// The directory of the log.
@@ -69,6 +82,11 @@ impl Place {
     /// Where the first increment of a log that is being switched on grows until there is a base.
     pub fn temporary_increment(&self) -> PathBuf {
         self.path(&joined(&["temp-".as_ref(), &self.name, ".incr".as_ref()]))
+    }
+
+    /// What says that a sync has failed, and that the kernel may show what the disk has not.
+    pub fn unsynced_mark(&self) -> PathBuf {
+        self.path(&joined(&["temp-".as_ref(), &self.name, ".unsynced".as_ref()]))
     }
 
     fn temporary_manifest(&self) -> PathBuf {
@@ -142,11 +160,21 @@ impl fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
+/// How the line with the checksum begins.
+const SUM_MARK: &str = "#KV ";
+
 const BAD_FORMAT: &str = "Invalid AOF manifest file format";
 
 impl Manifest {
     /// Reads a manifest's text.
     pub fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
+        if let Some(rest) = text.strip_prefix(SUM_MARK.as_bytes()) {
+            let (sum, rest) = rest.split_at(rest.len().min(9));
+            if *sum != *format!("{:08x}\n", crc32fast::hash(rest)).as_bytes() {
+                let why = "The AOF manifest file does not match its checksum: restore it from a copy";
+                return Err(ManifestError { line: 0, text: String::new(), why });
+            }
+        }
         let mut manifest = Manifest::default();
         let mut number = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -230,34 +258,53 @@ impl Manifest {
     /// Reads the manifest from its file; `None` if there is none.
     pub fn read(place: &Place) -> io::Result<Option<Manifest>> {
         let path = place.manifest();
-        match File::open(&path) {
-            Ok(file) => Manifest::read_open(file, &path).map(Some),
+        match fault::again(|| place.disk.open(&path, How::Read)) {
+            Ok(file) => Manifest::read_open(&*file, &path).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(fault::on("open", &path)(error)),
         }
     }
 
-    pub(super) fn read_open(file: File, path: &Path) -> io::Result<Manifest> {
-        let mut text = Vec::new();
-        file.take(MANIFEST_BYTES_MAX + 1).read_to_end(&mut text).map_err(fault::on("read", path))?;
+    pub(super) fn read_open(file: &dyn DiskFile, path: &Path) -> io::Result<Manifest> {
         let bad = |error: &dyn fmt::Display| {
             io::Error::new(ErrorKind::InvalidData, format!("cannot read {}: {error}", path.display()))
         };
-        if MANIFEST_BYTES_MAX < text.len() as u64 {
+        let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
+        if MANIFEST_BYTES_MAX < size {
             return Err(bad(&"the manifest is too long"));
         }
+        let mut text = vec![0; size as usize];
+        disk::read_exact_at(file, &mut text, 0).map_err(fault::on("read", path))?;
         Manifest::parse(&text).map_err(|error| bad(&error))
     }
 
-    /// Puts this manifest in the place of the one on disk, for good. The files it names, and what must not be
-    /// lost of them, are to be on disk before: only the last file that holds anything may have a torn tail.
+    /// Puts this manifest in the place of the one on disk, for good. What must not be lost of the files it names is to
+    /// be on disk before: only the last file that holds anything may have a torn tail. Their names are made to last
+    /// here, before the manifest says them.
+    ///
+    /// Errors: the manifest on disk is the old one or this one.
     pub fn commit(&self, place: &Place) -> io::Result<()> {
         let (temporary, path) = (place.temporary_manifest(), place.manifest());
-        let mut file = File::create(&temporary).map_err(fault::on("create", &temporary))?;
-        file.write_all(&self.format()).map_err(fault::on("write", &temporary))?;
-        file.sync_all().map_err(fault::on("sync", &temporary))?;
-        fs::rename(&temporary, &path).map_err(fault::on("rename", &temporary))?;
-        sync_directory(&place.directory)
+        let written =
+            self.write(place, &temporary).and_then(|()| sync_directory(place.disk(), &place.directory));
+        let renamed = written.and_then(|()| {
+            fault::again(|| place.disk.rename(&temporary, &path)).map_err(fault::on("rename", &temporary))
+        });
+        if let Err(error) = renamed {
+            // A part of a manifest is of no use to anybody; the error that is told is the first.
+            remove_if_there(place.disk(), &temporary).unwrap_or_default();
+            return Err(error);
+        }
+        sync_directory(place.disk(), &place.directory)
+    }
+
+    fn write(&self, place: &Place, path: &Path) -> io::Result<()> {
+        let file = fault::again(|| place.disk.open(path, How::Replace)).map_err(fault::on("create", path))?;
+        let text = self.format();
+        let sum = format!("{SUM_MARK}{:08x}\n", crc32fast::hash(&text));
+        let text = [sum.as_bytes(), &text].concat();
+        Writing(Rc::clone(&file)).write_all(&text).map_err(fault::on("write", path))?;
+        fault::again(|| file.sync()).map_err(fault::on("sync", path))
     }
 
     /// Adds a next increment, empty so far, and gives its name. Before the manifest is committed the file is to be
@@ -267,6 +314,20 @@ impl Manifest {
         let seq = known.map(|part| part.seq).max().unwrap_or(0) + 1;
         self.increments.push(place.part(seq, "incr.aof"));
         &self.increments[self.increments.len() - 1]
+    }
+
+    /// The same, passing over names that are taken: by what a crash has left of an attempt, or by what somebody whose
+    /// manifest was lost still needs.
+    pub fn add_free_increment(&mut self, place: &Place) -> &Part {
+        let known = self.increments.len();
+        loop {
+            let path = place.path(&self.add_increment(place).name);
+            if !look(place.disk(), &path).is_ok_and(|look| 0 < look.size) {
+                break;
+            }
+        }
+        self.increments.drain(known..self.increments.len() - 1);
+        &self.increments[known]
     }
 
     /// The name that the base of the next rewrite will have, as an RDB file or as commands.
@@ -295,7 +356,7 @@ impl Manifest {
             return Ok(());
         }
         for part in &self.history {
-            remove_if_there(&place.path(&part.name))?;
+            remove_if_there(place.disk(), &place.path(&part.name))?;
         }
         let rest = Manifest { history: Vec::new(), ..self.clone() };
         rest.commit(place)?;
@@ -321,12 +382,16 @@ pub enum Found {
 /// begun beside the data;
 /// the manifest names a file that is not there.
 pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
-    let is_old_there = old.is_file();
+    let is_old_there = look(place.disk(), old).is_ok_and(|look| !look.is_directory);
     match Manifest::read(place)? {
         Some(manifest) if is_old_there && is_to_be_upgraded(place, &manifest) => {
             Ok(Found::OldStyle(old.to_path_buf()))
         }
         Some(manifest) => {
+            if manifest.parts().next().is_none() {
+                // Cut off within a comment, it is as good as none.
+                refuse_orphans(place)?;
+            }
             check_parts(place, &manifest)?;
             Ok(Found::Manifest(manifest))
         }
@@ -349,37 +414,58 @@ pub fn upgrade(place: &Place, old: &Path) -> io::Result<Manifest> {
     let manifest = Manifest { base: Some(base), ..Manifest::default() };
     make_directory(place)?;
     manifest.commit(place)?;
-    fs::rename(old, &path).map_err(fault::on("move", old))?;
-    sync_directory(&place.directory)?;
-    sync_directory(parent(old))?;
+    fault::again(|| place.disk.rename(old, &path)).map_err(fault::on("move", old))?;
+    sync_directory(place.disk(), &place.directory)?;
+    sync_directory(place.disk(), parent(old))?;
     Ok(manifest)
 }
 
 /// Creates the directory of the log, if it is not there.
 pub fn make_directory(place: &Place) -> io::Result<()> {
-    match fs::create_dir(&place.directory) {
-        Ok(()) => sync_directory(parent(&place.directory)),
+    match fault::again(|| place.disk.create_directory(&place.directory)) {
+        Ok(()) => sync_directory(place.disk(), parent(&place.directory)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(fault::on("create", &place.directory)(error)),
     }
 }
 
+/// The manifest of a log that this server has not loaded, and is about to replace by a new one.
+///
+/// Errors: that log holds data, or files of a log are there without a manifest.
+pub fn replaceable(place: &Place) -> io::Result<Manifest> {
+    let Some(manifest) = Manifest::read(place)? else {
+        refuse_orphans(place)?;
+        return Ok(Manifest::default());
+    };
+    if has_data(place.disk(), &place.manifest(), &place.directory) {
+        let text = format!(
+            "{} is the manifest of a log with data that this server has not loaded: it would be replaced. Restart with \
+             appendonly yes to load it, or move {} elsewhere",
+            place.manifest().display(),
+            place.directory.display()
+        );
+        return Err(io::Error::new(ErrorKind::AlreadyExists, text));
+    }
+    Ok(manifest)
+}
+
 /// Deletes what rewrites and commits that were interrupted have left: the temporary files of this log's directory.
 pub fn delete_leftovers(place: &Place) -> io::Result<()> {
-    for name in names_in(&place.directory)? {
+    for name in names_in(place.disk(), &place.directory)? {
         let bytes = name.as_bytes();
         let pid = bytes.strip_prefix(b"temp-rewriteaof-bg-").and_then(|rest| rest.strip_suffix(b".aof"));
         if pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit)) {
-            remove_if_there(&place.path(&name))?;
+            remove_if_there(place.disk(), &place.path(&name))?;
         }
     }
-    remove_if_there(&place.temporary_increment())?;
-    remove_if_there(&place.temporary_manifest())
+    remove_if_there(place.disk(), &place.temporary_increment())?;
+    remove_if_there(place.disk(), &place.temporary_manifest())
 }
 
 /// The state between the two steps of an upgrade: the manifest names the old file only, which is still outside.
 fn is_to_be_upgraded(place: &Place, manifest: &Manifest) -> bool {
-    let is_old = |base: &Part| base.name == place.name && !place.path(&base.name).exists();
+    let is_old =
+        |base: &Part| base.name == place.name && look(place.disk(), &place.path(&base.name)).is_err();
     let is_empty = manifest.base.is_none() && manifest.increments.is_empty();
     is_empty || (manifest.base.as_ref().is_some_and(is_old) && manifest.increments.is_empty())
 }
@@ -387,20 +473,20 @@ fn is_to_be_upgraded(place: &Place, manifest: &Manifest) -> bool {
 fn check_parts(place: &Place, manifest: &Manifest) -> io::Result<()> {
     for part in manifest.parts() {
         let path = place.path(&part.name);
-        path.metadata().map_err(fault::on("find a file that the manifest names:", &path))?;
+        look(place.disk(), &path).map_err(fault::on("find a file that the manifest names:", &path))?;
     }
     Ok(())
 }
 
 fn refuse_orphans(place: &Place) -> io::Result<()> {
-    for name in names_in(&place.directory)? {
+    for name in names_in(place.disk(), &place.directory)? {
         let path = place.path(&name);
         // An empty one holds nothing: a first start that was interrupted before its manifest leaves it.
         // One with a second name is a dump that was to become the base when the manifest was not written any more.
-        let is_full = || path.metadata().is_ok_and(|data| 0 < data.len() && data.nlink() == 1);
+        let is_full = || look(place.disk(), &path).is_ok_and(|look| 0 < look.size && look.links == 1);
         if place.owns(&name) && is_full() {
             let text = format!(
-                "{} is there but the manifest {} is not: starting would begin a new log beside that data. Restore \
+                "{} is there but the manifest {} is not, or names nothing: starting would begin a new log beside that data. Restore \
                  the manifest, or move the files of the log elsewhere",
                 path.display(),
                 place.manifest().display()
@@ -411,31 +497,28 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses to begin an empty log beside one with data: more likely than a second log is a name that changed. Who
-/// does mean a second one creates its directory first; and a log that a running server has claimed is no mistake.
+/// Refuses to begin an empty log beside one with data: more likely than a second log is a name that changed, or
+/// `dir`. Who does mean a second one creates its directory first; and a log that a running server has claimed is no
+/// mistake.
 fn refuse_neighbours(place: &Place) -> io::Result<()> {
-    let around = parent(&place.directory);
-    let mut folders = vec![place.directory.clone()];
-    if !place.directory.exists() {
-        folders.extend(names_in(around)?.iter().take(NEIGHBOURS_MAX).map(|name| around.join(name)));
-    }
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+    let disk = place.disk();
+    for folder in neighbours(place)? {
         // What may not be looked into is not ours.
-        let Ok(names) = names_in(folder) else { continue };
+        let Ok(names) = names_in(disk, &folder) else { continue };
         let manifests = names.iter().filter(|name| name.as_bytes().ends_with(b".manifest"));
-        let Some(found) = manifests.map(|name| folder.join(name)).find(|path| has_data(path, folder)) else {
+        let Some(found) = manifests.map(|name| folder.join(name)).find(|path| has_data(disk, path, &folder))
+        else {
             continue;
         };
         // Our own directory has been claimed by us.
-        if *folder != place.directory
-            && !File::open(folder).and_then(|open| sys::claim(&open)).unwrap_or(false)
-        {
+        let claimed = || disk.open(&folder, How::Read).and_then(|open| open.claim());
+        if folder != place.directory && !claimed().unwrap_or(false) {
             continue;
         }
         let text = format!(
             "{} is the manifest of a log with data, and {} is not there: starting would begin an empty log beside \
-             it. Set appenddirname and appendfilename to the names of that log, or move it elsewhere, or create the \
-             directory of a new one",
+             it. Set dir, appenddirname and appendfilename to the names of that log, or move it elsewhere, or create \
+             the directory of a new one",
             found.display(),
             place.manifest().display()
         );
@@ -444,27 +527,47 @@ fn refuse_neighbours(place: &Place) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the log might be that somebody meant: beside its place, in `dir` itself, and one step below.
+fn neighbours(place: &Place) -> io::Result<Vec<PathBuf>> {
+    let mut folders = vec![place.directory.clone()];
+    let is_there = |path: &Path| look(place.disk(), path).is_ok_and(|look| look.is_directory);
+    if is_there(&place.directory) {
+        return Ok(folders);
+    }
+    let around = parent(&place.directory);
+    folders.push(around.to_path_buf());
+    for name in names_in(place.disk(), around)?.iter().take(NEIGHBOURS_MAX) {
+        let folder = around.join(name);
+        if is_there(&folder) {
+            // `dir` may have been set to the directory above the one that was meant.
+            folders.extend(place.directory.file_name().map(|name| folder.join(name)));
+            folders.push(folder);
+        }
+    }
+    Ok(folders)
+}
+
 /// Whether a file is the manifest of a log that holds something.
-fn has_data(path: &Path, folder: &Path) -> bool {
-    let manifest = File::open(path).and_then(|file| Manifest::read_open(file, path));
-    let is_full = |part: &Part| folder.join(&part.name).metadata().is_ok_and(|data| 0 < data.len());
+fn has_data(disk: &dyn Disk, path: &Path, folder: &Path) -> bool {
+    let manifest = disk.open(path, How::Read).and_then(|file| Manifest::read_open(&*file, path));
+    let is_full = |part: &Part| look(disk, &folder.join(&part.name)).is_ok_and(|look| 0 < look.size);
     manifest.is_ok_and(|manifest| manifest.parts().any(is_full))
 }
 
-/// The names in a directory, sorted; none if it is not there.
-fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(fault::on("read", directory))?,
-    };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
-    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(fault::on("read", directory))?;
-    names.sort();
-    Ok(names)
+pub(super) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Look> {
+    fault::again(|| disk.look(path))
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+/// The names in a directory, sorted; none if it is not there.
+fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<OsString>> {
+    match fault::again(|| disk.list(directory)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(fault::on("read", directory)),
+    }
+}
+
+pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match fault::again(|| disk.remove(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(fault::on("delete", path)(error)),
         _ => Ok(()),
     }
@@ -475,13 +578,15 @@ pub(super) fn parent(path: &Path) -> &Path {
 }
 
 /// Makes the names in a directory last.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory).and_then(|open| open.sync_all()).map_err(fault::on("sync", directory))
+pub(super) fn sync_directory(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    let open = fault::again(|| disk.open(directory, How::Read)).map_err(fault::on("open", directory))?;
+    fault::again(|| open.sync()).map_err(fault::on("sync", directory))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn part(name: &str, seq: u64) -> Part {
         Part { name: name.into(), seq }
@@ -657,7 +762,10 @@ mod tests {
         let mut manifest = Manifest { history, increments: vec![part("i", 3)], ..Manifest::default() };
         delete_leftovers(&place).expect("deleted");
         manifest.delete_history(&place).expect("deleted");
-        assert_eq!(names_in(dir.path()).expect("read"), ["a.manifest", "other", "temp-rewriteaof-bg-x.aof"]);
+        assert_eq!(
+            names_in(&Real, dir.path()).expect("read"),
+            ["a.manifest", "other", "temp-rewriteaof-bg-x.aof"]
+        );
         assert_eq!(Manifest::read(&place).expect("read"), Some(manifest.clone()));
         assert_eq!(manifest.format(), b"file i seq 3 type i\n");
     }

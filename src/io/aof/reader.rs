@@ -18,11 +18,17 @@
 //!    does not say anything): corruption.
 //! 4. Whole batches after it, but none that old: torn. A power cut loses unsynced pages in any order, and all
 //!    that is lost was within what the policy allows to be lost.
+//!    So is a file whose beginning is such a hole. (If no whole batch follows that hole nobody can tell whose file it
+//!    is: refused.)
 //! 5. No whole batch after it: torn, if a batch is announced there or one ends there, unless a request stands
 //!    where the announced batch should end, which somebody wrote after it. In loose requests, as in Redis: torn if
 //!    the file ends too early, corrupt if the bytes are wrong.
 //!
 //! Of loose requests, rule 4 does not speak: what stands before a batch of ours was loaded when we wrote that.
+//!
+//! What is cut off at the end of a batch leaves no trace in a file. Where it must not be missing, an empty batch is the
+//! last word, and is asked for: in a base of ours, which is never torn, and in an increment of ours that another one of
+//! ours follows.
 //!
 //! The trade-off lies in 4 and 5: bytes that went bad by themselves within the last second before a crash look like a
 //! hole and are cut, not refused (a clean shutdown ends in a batch that says that all is synced, and leaves no such
@@ -40,13 +46,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::rdb::{self, Fault, file};
+use crate::io::disk::Disk;
 use crate::io::rdb::{Keys, Reading};
 use crate::io::window::{CHUNK_BYTES, Window};
 use crate::resp::args::Span;
 
 use super::batch::{self, MARK};
 use super::damage::{self, Later};
-use super::manifest::{Manifest, Place};
+use super::fault;
+use super::manifest::{self, Manifest, Place};
 use super::record::{self, Parsed, Request};
 
 /// Redis reads lines that begin in `#` up to this length, with the line end.
@@ -94,6 +102,22 @@ pub struct Report {
     pub lines: u64,
     /// There is a tail after `good` that is not whole.
     pub torn: Option<Damage>,
+    /// How the file ends, and whether it begins as one of ours.
+    pub ending: Ending,
+    /// It begins with a batch of ours.
+    pub begins_ours: bool,
+}
+
+/// What a file ends in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// Loose requests, an RDB file, or nothing.
+    #[default]
+    Loose,
+    /// A batch of ours, after which another one may have stood.
+    Open,
+    /// An empty batch of ours: the last word.
+    Sealed,
 }
 
 /// A place where the text goes wrong.
@@ -143,7 +167,10 @@ impl fmt::Display for LoadError {
             Trouble::Io(error) => write!(out, "cannot read {path}: {error}"),
             Trouble::Preamble => write!(out, "{path} opens with an RDB file"),
             Trouble::Rdb(fault) => {
-                write!(out, "{path} opens with an RDB file that cannot be loaded: {fault}")
+                write!(
+                    out,
+                    "{path} opens with an RDB file that cannot be loaded: {fault}. Restore the file from a copy"
+                )
             }
             Trouble::Corrupt { damage: Damage { at, why }, report, later } => {
                 write!(out, "{path} is corrupt at byte {at}: {why}.")?;
@@ -151,6 +178,13 @@ impl fmt::Display for LoadError {
                     write!(out, " Whole batches follow, so this is no torn tail.")?;
                 }
                 let (good, behind) = (report.good, report.size - report.good);
+                if behind == 0 {
+                    return write!(
+                        out,
+                        " What follows it, in this file or in others, was written after what is missing. Restore the \
+                         file from a copy"
+                    );
+                }
                 write!(
                     out,
                     " Restore the file from a copy, or cut off the {behind} bytes after byte {good} with \
@@ -199,8 +233,8 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
     let paths: Vec<PathBuf> = manifest.parts().map(|part| place.path(&part.name)).collect();
     let mut filled = 0;
     for (index, path) in paths.iter().enumerate() {
-        let size =
-            path.metadata().map_err(|error| LoadError { path: path.clone(), trouble: error.into() })?.len();
+        let look = manifest::look(place.disk(), path);
+        let size = look.map_err(|error| LoadError { path: path.clone(), trouble: error.into() })?.size;
         if 0 < size {
             filled = index;
         } else if path.extension() == Some("rdb".as_ref()) {
@@ -209,22 +243,54 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
             return Err(LoadError { path: path.clone(), trouble: Trouble::Rdb(fault) });
         }
     }
-    let read = |(index, path): (usize, PathBuf)| {
-        let report = read_file(&path, filled <= index, sink)?;
-        Ok(Loaded { path, report })
-    };
-    paths.into_iter().enumerate().map(read).collect()
+    let mut all: Vec<Loaded> = Vec::new();
+    for (index, path) in paths.into_iter().enumerate() {
+        let is_base = index == 0 && manifest.base.is_some();
+        let last = filled <= index && !(is_base && is_written_whole(&path));
+        let report = read_file(place.disk(), &path, last, sink)?;
+        let before = all.iter().rfind(|before| 0 < before.report.size);
+        let refused = |path: &Path, trouble| LoadError { path: path.to_path_buf(), trouble };
+        if let Some(before) = before
+            && let Some(trouble) = missing(&before.report, report.begins_ours)
+        {
+            return Err(refused(&before.path, trouble));
+        }
+        if is_base
+            && is_written_whole(&path)
+            && let Some(trouble) = missing(&report, true)
+        {
+            return Err(refused(&path, trouble));
+        }
+        all.push(Loaded { path, report });
+    }
+    Ok(all)
+}
+
+/// Whether a base was written as one, and given its name when it was whole; a file from before there were manifests
+/// is called otherwise.
+pub(super) fn is_written_whole(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".base.aof"))
+}
+
+/// The last word is missing in a file that had it when what follows was begun.
+pub(super) fn missing(report: &Report, is_followed_by_ours: bool) -> Option<Trouble> {
+    if report.ending != Ending::Open || !is_followed_by_ours {
+        return None;
+    }
+    let why = "the file ends before its last word".to_owned();
+    let damage = Damage { at: report.size, why };
+    Some(Trouble::Corrupt { damage, report: Box::new(report.clone()), later: 0 })
 }
 
 /// How much there is to read, for the progress of loading: the lengths of the base and of the increments.
 pub fn total_bytes(place: &Place, manifest: &Manifest) -> io::Result<u64> {
-    manifest.parts().map(|part| Ok(place.path(&part.name).metadata()?.len())).sum()
+    manifest.parts().map(|part| Ok(manifest::look(place.disk(), &place.path(&part.name))?.size)).sum()
 }
 
 /// Reads one file. `last`: nothing follows it, so that its tail may be torn.
-pub fn read_file(path: &Path, last: bool, sink: &mut dyn Sink) -> Result<Report, LoadError> {
+pub fn read_file(disk: &dyn Disk, path: &Path, last: bool, sink: &mut dyn Sink) -> Result<Report, LoadError> {
     let read = |sink| -> Result<Report, Trouble> {
-        let window = Window::open(path)?;
+        let window = fault::again(|| Window::open(disk, path))?;
         let report = Report { size: window.size(), ..Report::default() };
         let (spans, verified, ours) = (Vec::new(), 0, false);
         let mut reader =
@@ -273,8 +339,10 @@ enum Kind {
     Batch { end: Option<u64> },
     /// The file ends within loose requests.
     Short,
-    /// Loose requests, or nothing known, go wrong.
+    /// Loose requests go wrong.
     Wrong,
+    /// Nothing known, where a file of ours may have begun.
+    Beginning,
 }
 
 impl Reader<'_> {
@@ -286,7 +354,7 @@ impl Reader<'_> {
                 b'#' => self.annotation()?,
                 b'*' => self.loose()?,
                 other => {
-                    let kind = if self.ours { Kind::Batch { end: None } } else { Kind::Wrong };
+                    let kind = self.kind_of_garbage();
                     let why = format!("Expected '*' or '#', got: '{}'", other.escape_ascii());
                     self.damage(self.window.offset(), why, kind)?;
                 }
@@ -296,6 +364,15 @@ impl Reader<'_> {
             self.report.good = self.window.offset();
         }
         Ok(())
+    }
+
+    /// What bytes that begin nothing are here.
+    fn kind_of_garbage(&self) -> Kind {
+        match self.ours {
+            true => Kind::Batch { end: None },
+            false if self.window.offset() == 0 => Kind::Beginning,
+            false => Kind::Wrong,
+        }
     }
 
     /// The RDB file that the file opens with, if it does.
@@ -318,13 +395,18 @@ impl Reader<'_> {
             if self.window.left() < ANNOTATION_BYTES_MAX as u64 {
                 return self.damage(here, "the file ends within an annotation".to_owned(), Kind::Short);
             }
-            let kind =
-                if self.window.bytes().starts_with(MARK) { Kind::Batch { end: None } } else { Kind::Wrong };
+            let is_mark = self.window.bytes().starts_with(MARK);
+            let kind = if is_mark { Kind::Batch { end: None } } else { self.kind_of_garbage() };
             return self.damage(here, "an annotation that is too long".to_owned(), kind);
         };
         let line = &self.window.bytes()[..length];
         if line.starts_with(MARK.trim_ascii_end()) {
             return self.batch(length);
+        }
+        if line.contains(&0) {
+            // Nobody writes that: the end of the line never came to the disk.
+            let kind = self.kind_of_garbage();
+            return self.damage(self.window.offset(), "zeros within an annotation".to_owned(), kind);
         }
         self.skip_note(length);
         Ok(())
@@ -373,6 +455,8 @@ impl Reader<'_> {
         }
         self.report.lines += 1;
         self.report.batches += 1;
+        self.report.begins_ours |= here == 0;
+        self.report.ending = if header.length == 0 { Ending::Sealed } else { Ending::Open };
         self.window.skip(line);
         self.hand_out(end, true)?;
         self.ours = true;
@@ -416,6 +500,7 @@ impl Reader<'_> {
     /// A request that is in no batch, or all from MULTI to EXEC.
     fn loose(&mut self) -> Result<(), Trouble> {
         self.ours = false;
+        self.report.ending = Ending::Loose;
         let here = self.window.offset();
         let length = match self.next(0, self.window.left())? {
             Next::Request(length) => length,
@@ -551,6 +636,7 @@ impl Reader<'_> {
             Kind::Short | Kind::Wrong if 0 < batches => false,
             Kind::Short => true,
             Kind::Wrong => false,
+            Kind::Beginning => 0 < batches && !proof,
             Kind::Batch { .. } if 0 < batches => !proof,
             Kind::Batch { end: None } => !proof,
             Kind::Batch { end: Some(end) } => !proof && damage::byte_at(file, size, *end)? != Some(b'*'),

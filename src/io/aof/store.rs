@@ -10,7 +10,7 @@
 //!    manifest to see what was achieved, so a child that is killed at any moment leaves no doubt.
 //!
 //! A failure or a kill anywhere leaves a manifest whose files are whole, at worst with a file beside them that the
-//! next start deletes.
+//! next start deletes or the next rewrite writes over.
 //!
 //! The log is switched on by the same steps, only that the manifest is first committed in step 4: until there is a
 //! base, what the increment holds stands for nothing. Until then it has a temporary name.
@@ -19,25 +19,36 @@
 //!
 //! Records that could not be written stay in memory, and writes are refused until they are in the file. A sync that
 //! failed is not tried again, as the kernel forgets what it could not write: a rewrite puts all data into new files
-//! instead, and when its base is on disk everything is.
+//! instead, and when its base is on disk everything is. Its increment has a temporary name until then, as when the log
+//! is switched on: the manifest must not name it while the file before it may have a hole.
+//!
+//! # What the start makes sure of
+//!
+//! What the files hold when the server starts may be in the kernel's memory only, if it was another process's end and
+//! not the machine's that came between. It is synced, with the names, before anybody is shown it. Only if a sync has
+//! failed before, that proves nothing: whoever sees a sync fail leaves a mark beside the log, which need not even reach
+//! the disk, as a cut of the power takes what the mark is about as well. A start that finds the mark is one after a
+//! sync that failed.
 
-use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::batch;
-use crate::io::aof::child::Work;
+use crate::io::aof::child::{Forked, Work, Writers};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
-use crate::io::aof::reader::{self, Loaded, Sink};
-use crate::io::aof::sync::Syncer;
-use crate::io::child::Child;
-use crate::io::sys;
+use crate::io::aof::reader::{self, Ending, Loaded, Sink};
+use crate::io::aof::sync::{Syncer, Syncing};
+use crate::io::child::Writer;
+use crate::io::disk::{Disk, How, Real, SharedFile};
+use crate::io::rdb::copy;
 use crate::state::State;
 
 mod rewrite;
@@ -60,24 +71,54 @@ pub struct Sendable {
     pub written: u64,
 }
 
+/// What the log needs of the machine.
+pub struct Machine {
+    /// Where the files are.
+    pub disk: Rc<dyn Disk>,
+    /// Who syncs them.
+    pub syncer: Box<dyn Syncing>,
+    /// Who writes bases.
+    pub writers: Box<dyn Writers>,
+}
+
+/// A sync that was asked for and has not been seen done.
+struct Asked {
+    /// The last batch that it takes in, and the length of the file then.
+    batch: u64,
+    offset: u64,
+    /// The file is still the one that is written to.
+    current: bool,
+}
+
 /// The log on disk.
 pub struct Store {
     place: Place,
     old_style: PathBuf,
     manifest: Manifest,
+    /// A child may have committed another one, which could not be read.
+    is_stale: bool,
     /// Claims the directory: two servers that write one log would each lose what the other wrote.
-    claim: Option<fs::File>,
+    claim: Option<SharedFile>,
+    /// What the manifest names was loaded or written by this server, so that its data may replace it.
+    ours: bool,
     /// The file that is written to; `None` while the log is off.
     file: Option<AppendFile>,
-    syncer: Syncer,
+    syncer: Box<dyn Syncing>,
+    writers: Box<dyn Writers>,
     policy: AppendFsync,
-    /// Number of the last batch written, and of the last one that a sync was asked for with the file's length then.
+    /// Number of the last batch written, of the last one before a sync failed, and of the last one that a sync was
+    /// asked for.
     written: u64,
-    asked: (u64, u64),
+    written_well: u64,
+    asked: u64,
+    under_way: Option<Asked>,
     last_sync_ms: u64,
+    last_delay_ms: u64,
     last_timestamp_secs: i64,
     /// A sync failed: only a rewrite heals.
     sync_failed: bool,
+    /// The mark that says so is there.
+    is_marked: bool,
     rewrite: Rewrite,
     retry_at_ms: u64,
 }
@@ -91,7 +132,7 @@ enum Rewrite {
 }
 
 struct Running {
-    child: Child,
+    child: Box<dyn Writer>,
     work: Work,
     /// It was begun after a sync had failed, and none has failed since.
     heals: bool,
@@ -104,22 +145,37 @@ impl Store {
     ///
     /// The helper thread cannot be started.
     pub fn new(settings: &Settings, wake: impl Fn() + Send + 'static) -> io::Result<Store> {
-        Ok(Store {
-            place: Place::new(&settings.appenddirname, &settings.appendfilename),
+        let syncer = Box::new(Syncer::start(wake)?);
+        let machine = Machine { disk: Rc::new(Real), syncer, writers: Box::new(Forked) };
+        Ok(Store::with(settings, machine))
+    }
+
+    /// The same on a machine that is not this one.
+    pub fn with(settings: &Settings, machine: Machine) -> Store {
+        let Machine { disk, syncer, writers } = machine;
+        Store {
+            place: Place::new(&settings.appenddirname, &settings.appendfilename).on(disk),
             old_style: PathBuf::from(&settings.appendfilename),
             manifest: Manifest::default(),
+            is_stale: false,
             claim: None,
+            ours: false,
             file: None,
-            syncer: Syncer::start(wake)?,
+            syncer,
+            writers,
             policy: settings.appendfsync,
             written: 0,
-            asked: (0, 0),
+            written_well: 0,
+            asked: 0,
+            under_way: None,
             last_sync_ms: 0,
+            last_delay_ms: 0,
             last_timestamp_secs: 0,
             sync_failed: false,
+            is_marked: false,
             rewrite: Rewrite::None,
             retry_at_ms: 0,
-        })
+        }
     }
 
     /// Bytes that [`Store::load`] will read; 0 if there is no log yet.
@@ -148,12 +204,12 @@ impl Store {
         if self.claim.is_some() {
             return Ok(());
         }
-        let claim = match fs::File::open(directory) {
+        let claim = match fault::again(|| self.place.disk().open(directory, How::Read)) {
             Ok(claim) => claim,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(fault::on("open", directory)(error)),
         };
-        if !sys::claim(&claim).map_err(fault::on("claim", directory))? {
+        if !claim.claim().map_err(fault::on("claim", directory))? {
             let text = format!(
                 "another server is using the log in {}: stop it, or give this one a dir or an appenddirname of its \
                  own",
@@ -185,12 +241,13 @@ impl Store {
         self.claim_directory()?;
         let base = self.manifest.next_base(&self.place, true);
         let path = self.place.path(&base.name);
-        remove_leftover(&path);
+        self.remove_leftover(&path);
+        let disk = self.place.disk();
         // A second name for the same file; nobody ever writes into either. Not every file system has such names.
-        if fs::hard_link(dump, &path).is_err() {
-            fs::copy(dump, &path).map_err(fault::on("copy the dump to", &path))?;
+        if disk.link(dump, &path).is_err() {
+            copy(disk, dump, &path).map_err(fault::on("copy the dump to", &path))?;
         }
-        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(fault::on("sync", &path))?;
+        disk.open(&path, How::Read).and_then(|file| file.sync()).map_err(fault::on("sync", &path))?;
         self.manifest.base = Some(base);
         Ok(())
     }
@@ -205,7 +262,13 @@ impl Store {
         self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
-        for loaded in loaded {
+        for loaded in &loaded {
+            if self.policy != AppendFsync::No
+                && let Err(error) = self.sync_file(&loaded.path)
+            {
+                self.leave_mark();
+                return Err(error);
+            }
             if let Some(torn) = &loaded.report.torn {
                 let path = loaded.path.display();
                 if !settings.aof_load_truncated {
@@ -216,7 +279,7 @@ impl Store {
                     );
                     return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
                 }
-                let kept = cut_tail(&loaded.path, loaded.report.good)?;
+                let kept = cut_tail(self.place.disk(), &loaded.path, loaded.report.good)?;
                 log::warn!(
                     "The append only file {path} ended in a torn tail ({}): cut off at {}, kept in {}",
                     torn.why,
@@ -224,25 +287,78 @@ impl Store {
                     kept.display()
                 );
             }
-            last = Some((loaded.path, loaded.report.good));
+            last = Some((loaded.path.clone(), loaded.report.good));
         }
+        self.seal(&loaded)?;
+        self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
         let file = match self.manifest.increments.last().zip(last) {
-            Some((_, (path, good))) => AppendFile::open(&path, good)?,
+            Some((_, (path, good))) => AppendFile::open(self.place.disk(), &path, good)?,
             None => {
-                let part = self.manifest.add_increment(&self.place).clone();
-                let file = AppendFile::create(&self.place.path(&part.name))?;
-                self.manifest.commit(&self.place)?;
+                let (manifest, file) = self.next_increment()?;
+                manifest.commit(&self.place)?;
+                self.manifest = manifest;
                 file
             }
         };
-        self.file = Some(file);
+        self.ours = true;
+        self.sync_failed = manifest::look(self.place.disk(), &self.place.unsynced_mark()).is_ok();
+        self.is_marked = self.sync_failed;
+        self.adopt_file(file, !self.sync_failed);
         Ok(())
     }
 
+    /// The last file holds nothing: what is written into it must not follow one without its last word.
+    fn seal(&self, loaded: &[Loaded]) -> io::Result<()> {
+        let full = loaded.iter().rposition(|loaded| 0 < loaded.report.size);
+        let Some(full) = full.filter(|full| full + 1 < loaded.len()).map(|full| &loaded[full]) else {
+            return Ok(());
+        };
+        if full.report.ending == Ending::Open {
+            let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
+            file.append(&[])?;
+            file.sync_now()?;
+        }
+        Ok(())
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        let file =
+            fault::again(|| self.place.disk().open(path, How::Read)).map_err(fault::on("open", path))?;
+        fault::again(|| file.sync()).map_err(fault::on("sync", path))
+    }
+
+    /// The names of the log's files and of its directory last.
+    fn sync_names(&self) -> io::Result<()> {
+        if self.policy != AppendFsync::No {
+            self.sync_file(self.place.directory())?;
+            self.sync_file(manifest::parent(self.place.directory()))?;
+        }
+        Ok(())
+    }
+
+    /// The manifest with one increment more, and that increment, empty.
+    fn next_increment(&self) -> io::Result<(Manifest, AppendFile)> {
+        let mut manifest = self.manifest.clone();
+        let path = self.place.path(&manifest.add_free_increment(&self.place).name);
+        let file = AppendFile::create(self.place.disk(), &path)?;
+        Ok((manifest, file))
+    }
+
+    /// Takes a file to be written to. `synced`: all of it is on disk.
+    fn adopt_file(&mut self, mut file: AppendFile, synced: bool) {
+        if self.policy != AppendFsync::No {
+            file.set_synced(Some(if synced { file.offset() } else { 0 }));
+        }
+        self.file = Some(file);
+        if let Some(asked) = &mut self.under_way {
+            asked.current = false;
+        }
+    }
+
     /// What children must let go of.
-    pub fn claim(&self) -> Option<&fs::File> {
-        self.claim.as_ref()
+    pub fn claim(&self) -> Option<RawFd> {
+        self.claim.as_ref().map(|claim| claim.descriptor())
     }
 
     /// Whether the log is on.
@@ -258,6 +374,11 @@ impl Store {
         state.persistence.current_size = self.size();
         state.persistence.base_size = state.persistence.current_size;
         self.set_policy(self.policy, state);
+        if self.sync_failed {
+            self.note_failure(state, "a sync failed before the last start");
+            // Nobody is shown anything before it is written anew.
+            state.gate.changed_whole();
+        }
     }
 
     fn size(&self) -> u64 {
@@ -268,10 +389,13 @@ impl Store {
     pub fn set_policy(&mut self, policy: AppendFsync, state: &mut State) {
         self.policy = policy;
         state.gate.active = self.is_on() && policy == AppendFsync::Always;
-        if policy == AppendFsync::No
-            && let Some(file) = &mut self.file
-        {
-            file.set_synced(None);
+        if let Some(file) = &mut self.file {
+            match policy {
+                AppendFsync::No => file.set_synced(None),
+                // Nobody has counted: what is known for sure.
+                _ if file.synced().is_none() => file.set_synced(Some(0)),
+                _ => {}
+            }
         }
     }
 
@@ -280,7 +404,7 @@ impl Store {
         let gated = state.gate.active && !self.syncs_are_held_off(state);
         Sendable {
             synced: if gated { state.gate.synced() } else { u64::MAX },
-            written: if state.persistence.last_write_ok { u64::MAX } else { self.written },
+            written: if state.persistence.last_write_ok { u64::MAX } else { self.written_well },
         }
     }
 
@@ -315,7 +439,12 @@ impl Store {
             Ok(()) => {
                 state.log.pending_mut().clear();
                 self.written = state.gate.close_batch();
-                state.persistence.current_size += file.offset() - before;
+                if !self.sync_failed {
+                    self.written_well = self.written;
+                }
+                let added = file.offset() - before;
+                state.persistence.current_size += added;
+                state.persistence.unsynced_bytes += added;
                 if !state.persistence.last_write_ok && !self.sync_failed {
                     log::warn!("The append only file can be written again: writes are accepted");
                     state.persistence.last_write_ok = true;
@@ -335,7 +464,7 @@ impl Store {
     }
 
     fn sync_if_due(&mut self, state: &mut State, now_ms: u64) {
-        let unsynced = self.asked.0 < self.written;
+        let unsynced = self.asked < self.written;
         let due = match self.policy {
             AppendFsync::Always => unsynced,
             AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
@@ -349,54 +478,120 @@ impl Store {
 
     fn ask_for_sync(&mut self, state: &mut State, now_ms: u64) {
         let Some(file) = &self.file else { return };
-        if self.syncer.request(file.file(), self.written) {
-            self.asked = (self.written, file.offset());
-            self.last_sync_ms = now_ms;
+        if self.syncer.request(file.file()) {
+            self.asked = self.written;
+            self.under_way = Some(Asked { batch: self.written, offset: file.offset(), current: true });
+            (self.last_sync_ms, self.last_delay_ms) = (now_ms, now_ms);
             state.persistence.pending_sync = true;
             state.persistence.sync_since_ms = Some(now_ms);
-        } else if self.policy == AppendFsync::Everysec && self.last_sync_ms + 2 * SYNC_EVERY_MS <= now_ms {
+        } else if self.policy == AppendFsync::Everysec && self.last_delay_ms + 2 * SYNC_EVERY_MS <= now_ms {
             state.persistence.delayed_fsync += 1;
-            self.last_sync_ms = now_ms;
+            self.last_delay_ms = now_ms;
         }
     }
 
     /// The helper has finished a sync.
     pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
         let Some(result) = self.syncer.finished() else { return };
-        engine.state.persistence.pending_sync = false;
-        if let Some(since_ms) = engine.state.persistence.sync_since_ms.take()
-            && self.policy == AppendFsync::Always
+        if self.policy == AppendFsync::Always
+            && let Some(since_ms) = engine.state.persistence.sync_since_ms
         {
             let nanos = now_ms.saturating_sub(since_ms).saturating_mul(1_000_000);
             engine.state.note_latency("aof-fsync-always", nanos);
         }
-        if let Some(errno) = result.failed {
-            let error = io::Error::from_raw_os_error(errno);
-            self.note_failure(&mut engine.state, &format!("sync: {error}"));
-            self.sync_failed = true;
-            if let Rewrite::Running(running) = &mut self.rewrite {
-                running.heals = false;
-            }
+        if self.note_sync(&mut engine.state, result) {
+            self.sync_if_due(&mut engine.state, now_ms);
+            self.rewrite_if_wanted(engine, now_ms);
+        } else {
             self.rewrite_now_if_idle(engine, now_ms);
-            return;
         }
-        if !self.sync_failed {
-            engine.state.gate.set_synced(result.done);
+    }
+
+    /// Waits for a sync that is under way. Before this thread syncs a file itself: whoever syncs first hears of a
+    /// failure, and nobody after.
+    fn settle(&mut self, state: &mut State) {
+        if let Some(result) = self.syncer.wait() {
+            self.note_sync(state, result);
         }
-        if let Some(file) = &mut self.file
-            && result.done == self.asked.0
-            && self.asked.1 <= file.offset()
-            && self.policy != AppendFsync::No
-        {
-            file.set_synced(Some(self.asked.1));
+    }
+
+    /// Takes the result of a sync. Returns whether it was good.
+    fn note_sync(&mut self, state: &mut State, result: Result<(), i32>) -> bool {
+        state.persistence.pending_sync = false;
+        state.persistence.sync_since_ms = None;
+        // What a file that was let go of since had to hold, others hold by now.
+        let Some(asked) = self.under_way.take().filter(|asked| asked.current) else { return true };
+        if let Err(errno) = result {
+            self.note_failed_sync(state, &format!("sync: {}", io::Error::from_raw_os_error(errno)));
+            return false;
         }
-        self.sync_if_due(&mut engine.state, now_ms);
-        self.rewrite_if_wanted(engine, now_ms);
+        if self.sync_failed {
+            return true;
+        }
+        state.gate.set_synced(asked.batch);
+        if let Some(file) = &mut self.file {
+            state.persistence.unsynced_bytes = file.offset() - asked.offset;
+            if self.policy != AppendFsync::No {
+                file.set_synced(Some(asked.offset));
+            }
+        }
+        true
+    }
+
+    /// What was written to the file may be lost, and no later sync of it proves anything.
+    fn note_failed_sync(&mut self, state: &mut State, why: &str) {
+        self.note_failure(state, why);
+        self.sync_failed = true;
+        self.leave_mark();
+        if let Rewrite::Running(running) = &mut self.rewrite {
+            running.heals = false;
+        }
+    }
+
+    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
+    fn leave_mark(&mut self) {
+        if !self.is_marked {
+            let mark = self.place.unsynced_mark();
+            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
+        }
+    }
+
+    /// The file says that it ends here, and all of it is on disk.
+    fn write_last_word(&mut self, state: &mut State) -> io::Result<()> {
+        self.sync_here(state)?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if self.policy != AppendFsync::No {
+            file.set_synced(Some(file.offset()));
+        }
+        if let Err(error) = file.append(&[]) {
+            self.note_failure(state, &error.to_string());
+            return Err(error);
+        }
+        self.sync_here(state)
+    }
+
+    /// Syncs the file in this thread.
+    fn sync_here(&mut self, state: &mut State) -> io::Result<()> {
+        self.settle(state);
+        let failed = |state: &State| io::Error::other(state.persistence.last_write_error.clone());
+        if self.sync_failed {
+            // Another sync would succeed, and prove nothing.
+            return Err(failed(state));
+        }
+        let Some(file) = &self.file else { return Ok(()) };
+        if let Err(error) = file.sync_now() {
+            self.note_failed_sync(state, &error.to_string());
+            return Err(failed(state));
+        }
+        self.asked = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.unsynced_bytes = 0;
+        Ok(())
     }
 
     /// Starts the rewrite that waited until everything was synced.
     fn rewrite_if_wanted(&mut self, engine: &mut Engine, now_ms: u64) {
-        let is_synced = self.asked.0 == self.written && !self.syncer.is_busy();
+        let is_synced = self.asked == self.written && self.under_way.is_none();
         if matches!(self.rewrite, Rewrite::Wanted) && is_synced {
             self.rewrite_now_if_idle(engine, now_ms);
         }
@@ -409,6 +604,7 @@ impl Store {
         }
         if !engine.state.persistence.last_write_ok {
             if self.sync_failed {
+                self.leave_mark();
                 if self.retry_at_ms <= now_ms {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }
@@ -425,14 +621,10 @@ impl Store {
         persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted);
     }
 
+    /// What comes from now on goes to this file, which is empty.
     fn switch_to(&mut self, file: AppendFile, state: &mut State) {
-        self.file = Some(file);
-        self.asked = (self.asked.0.max(self.written), 0);
-        if self.policy != AppendFsync::No
-            && let Some(file) = &mut self.file
-        {
-            file.set_synced(Some(0));
-        }
+        self.adopt_file(file, true);
+        self.asked = self.written;
         state.log.forget_database();
     }
 
@@ -448,22 +640,24 @@ impl Store {
         if matches!(self.rewrite, Rewrite::Running(_)) {
             return Err(io::Error::other("a child of the log that was switched off is still running"));
         }
+        let begun = self.begin_anew(engine, now_ms);
+        match begun {
+            Ok(()) => self.begin(&mut engine.state),
+            Err(_) => (self.file, self.claim) = (None, None),
+        }
+        begun
+    }
+
+    fn begin_anew(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
         manifest::make_directory(&self.place)?;
         self.claim_directory()?;
         manifest::delete_leftovers(&self.place)?;
-        self.manifest = Manifest::read(&self.place)?.unwrap_or_default();
-        let part = self.manifest.clone().add_increment(&self.place).clone();
-        let path = self.place.temporary_increment();
-        remove_leftover(&path);
-        let file = AppendFile::create(&path)?;
-        self.file = Some(file);
-        if let Err(error) = self.fork(engine, now_ms, part.seq, Some(path.clone())) {
-            (self.file, self.claim) = (None, None);
-            remove_leftover(&path);
-            return Err(error);
-        }
-        self.begin(&mut engine.state);
-        Ok(())
+        self.manifest = match self.ours {
+            true => Manifest::read(&self.place)?.unwrap_or_default(),
+            false => manifest::replaceable(&self.place)?,
+        };
+        self.is_stale = false;
+        self.write_aside(engine, now_ms)
     }
 
     /// `CONFIG SET appendonly no`: what was written is synced, the child ended. A disk that fails is told of and
@@ -479,10 +673,13 @@ impl Store {
     /// The log is off from now on: nobody waits for it any more.
     fn let_go(&mut self, state: &mut State) {
         (self.file, self.claim) = (None, None);
+        if let Some(asked) = &mut self.under_way {
+            asked.current = false;
+        }
         self.sync_failed = false;
         state.log.pending_mut().clear();
         self.written = state.gate.close_batch();
-        self.asked.0 = self.written;
+        (self.written_well, self.asked) = (self.written, self.written);
         state.gate.set_synced(self.written);
         state.persistence.last_write_ok = true;
         state.persistence.last_write_error.clear();
@@ -498,25 +695,14 @@ impl Store {
         if !self.is_on() {
             return Ok(());
         }
-        if self.sync_failed {
-            // Another sync would succeed, and prove nothing.
-            return Err(io::Error::other(state.persistence.last_write_error.clone()));
-        }
-        if !state.log.pending().is_empty() {
+        self.settle(state);
+        if !state.log.pending().is_empty() && !self.sync_failed {
             self.write_pending(state);
             if !state.persistence.last_write_ok {
                 return Err(io::Error::other(state.persistence.last_write_error.clone()));
             }
         }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.sync_now()?;
-        if self.policy != AppendFsync::No {
-            file.set_synced(Some(file.offset()));
-            file.append(&[])?;
-            file.sync_now()?;
-        }
-        state.gate.set_synced(self.written);
-        Ok(())
+        self.write_last_word(state)
     }
 
     /// Ends a running child, at shutdown.
@@ -524,7 +710,14 @@ impl Store {
         if let Rewrite::Running(running) = &mut self.rewrite {
             log::warn!("There is a child rewriting the AOF. Killing it!");
             running.child.end();
-            remove_leftover(running.child.path());
+            let path = running.child.path().to_path_buf();
+            self.remove_leftover(&path);
+        }
+    }
+
+    fn remove_leftover(&self, path: &Path) {
+        if let Err(error) = manifest::remove_if_there(self.place.disk(), path) {
+            log::warn!("Could not delete what is left of a file: {error}");
         }
     }
 
@@ -551,13 +744,5 @@ impl Store {
     pub fn read_again(&self, sink: &mut dyn Sink) -> io::Result<()> {
         reader::load(&self.place, &self.manifest, sink)?;
         Ok(())
-    }
-}
-
-fn remove_leftover(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != ErrorKind::NotFound
-    {
-        log::warn!("Could not delete {}: {error}", path.display());
     }
 }

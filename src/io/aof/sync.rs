@@ -15,7 +15,8 @@
 //!
 //! **Failure.** The kernel tells of a page that could not be written once, then calls it clean. A sync that
 //! succeeds after one that failed therefore proves nothing about what was written before the failure: whoever
-//! heals must write that again, best as a new base under a new name.
+//! heals must write that again, best as a new base under a new name. So that no failure is ever overlooked, each
+//! request has one result, and the next request is taken only when that was fetched.
 //!
 //! # Safety
 //!
@@ -25,41 +26,49 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use crate::io::disk::SharedFile;
+
+/// Between two looks at a helper that is waited for.
+const LOOK_EVERY: Duration = Duration::from_micros(50);
+
+/// Somebody who brings files to the disk while the loop goes on.
+pub trait Syncing {
+    /// Asks for everything written to `file` until now to be brought to the disk. False: a request is under way, or
+    /// its result was not fetched yet; ask again after [`Syncing::finished`].
+    fn request(&mut self, file: &SharedFile) -> bool;
+
+    /// The result of a request, once, when there is one; a failure as an `errno`.
+    fn finished(&mut self) -> Option<Result<(), i32>>;
+
+    /// The same, waiting for a request that is under way. Nothing if none is.
+    fn wait(&mut self) -> Option<Result<(), i32>>;
+}
 
 /// The loop's end of the helper thread. Dropping it waits for a sync that runs, and ends the thread.
 pub struct Syncer {
     shared: Arc<Shared>,
-    /// The file the helper may be syncing: it stays open while this is held.
-    held: Option<Arc<File>>,
+    /// The file the helper may be syncing: it stays open while this is held, until the result was fetched.
+    held: Option<SharedFile>,
     helper: Option<JoinHandle<()>>,
 }
 
-/// What is known of the helper's work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Synced {
-    /// The number of the last request that succeeded; zero before the first.
-    pub done: u64,
-    /// Why the last request failed, as an `errno`; `None` if it did not, or if that was told before.
-    pub failed: Option<i32>,
-}
-
-/// `fd` and `number` belong to the loop while `asked` is false, to the helper while it is true.
+/// `fd` belongs to the loop while `asked` is false, `failed` to the helper while it is true.
 struct Shared {
     asked: AtomicBool,
     stop: AtomicBool,
     ready: AtomicBool,
     fd: AtomicI32,
-    number: AtomicU64,
-    done: AtomicU64,
-    /// Zero: none.
+    /// Zero: the last request succeeded.
     failed: AtomicI32,
 }
 
@@ -72,8 +81,6 @@ impl Syncer {
             stop: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             fd: AtomicI32::new(-1),
-            number: AtomicU64::new(0),
-            done: AtomicU64::new(0),
             failed: AtomicI32::new(0),
         });
         let starter = thread::current();
@@ -85,17 +92,15 @@ impl Syncer {
         }
         Ok(Syncer { shared, held: None, helper: Some(helper) })
     }
+}
 
-    /// Asks for everything written to `file` until now to be brought to the disk. `number` is the caller's name
-    /// for it, growing from request to request. False: a request is under way, ask again when woken.
-    pub fn request(&mut self, file: &Arc<File>, number: u64) -> bool {
-        if self.shared.asked.load(Ordering::Acquire) {
+impl Syncing for Syncer {
+    fn request(&mut self, file: &SharedFile) -> bool {
+        if self.held.is_some() {
             return false;
         }
-        let fd = file.as_raw_fd();
-        self.held = Some(Arc::clone(file));
-        self.shared.fd.store(fd, Ordering::Relaxed);
-        self.shared.number.store(number, Ordering::Relaxed);
+        self.shared.fd.store(file.descriptor(), Ordering::Relaxed);
+        self.held = Some(Rc::clone(file));
         self.shared.asked.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
             helper.thread().unpark();
@@ -103,24 +108,23 @@ impl Syncer {
         true
     }
 
-    /// Whether a request is under way.
-    pub fn is_busy(&self) -> bool {
-        self.shared.asked.load(Ordering::Acquire)
-    }
-
-    /// How far the helper is; `None` while a request is under way. A failure is told once. Lets go of the file of a
-    /// request that is done.
-    pub fn finished(&mut self) -> Option<Synced> {
+    fn finished(&mut self) -> Option<Result<(), i32>> {
         // First: what the helper wrote before it cleared this is seen after it is seen clear.
-        if self.is_busy() {
+        if self.held.is_none() || self.shared.asked.load(Ordering::Acquire) {
             return None;
         }
         self.held = None;
-        let failed = self.shared.failed.swap(0, Ordering::Relaxed);
-        Some(Synced {
-            done: self.shared.done.load(Ordering::Relaxed),
-            failed: (failed != 0).then_some(failed),
+        Some(match self.shared.failed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            errno => Err(errno),
         })
+    }
+
+    fn wait(&mut self) -> Option<Result<(), i32>> {
+        while self.shared.asked.load(Ordering::Acquire) {
+            thread::park_timeout(LOOK_EVERY);
+        }
+        self.finished()
     }
 }
 
@@ -153,13 +157,8 @@ fn help(shared: &Shared, starter: &Thread, wake: &impl Fn()) {
             }
             thread::park();
         }
-        match sync_data(shared.fd.load(Ordering::Relaxed)) {
-            Ok(()) => {
-                shared.done.store(shared.number.load(Ordering::Relaxed), Ordering::Relaxed);
-                shared.failed.store(0, Ordering::Relaxed);
-            }
-            Err(errno) => shared.failed.store(errno, Ordering::Relaxed),
-        }
+        let errno = sync_data(shared.fd.load(Ordering::Relaxed)).err();
+        shared.failed.store(errno.unwrap_or(0), Ordering::Relaxed);
         shared.asked.store(false, Ordering::Release);
         wake();
     }
@@ -192,6 +191,7 @@ fn leave_signals_to_the_loop() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::sync::mpsc;
 
     /// A syncer and the wakes it gave.
@@ -202,77 +202,73 @@ mod tests {
         (Syncer::start(wake).expect("started"), wakes)
     }
 
-    fn state(done: u64, failed: Option<i32>) -> Option<Synced> {
-        Some(Synced { done, failed })
+    fn file() -> SharedFile {
+        Rc::new(tempfile::tempfile().expect("a file"))
     }
 
-    #[test]
-    fn a_request_is_done_and_said() {
-        let (mut syncer, wakes) = started();
-        assert_eq!(syncer.finished(), state(0, None));
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
-        for number in [1, 2, 7] {
-            assert!(syncer.request(&file, number));
-            wakes.recv().expect("woken");
-            assert_eq!(syncer.finished(), state(number, None));
-        }
-    }
-
-    #[test]
-    fn a_failure_is_said_and_a_success_takes_it_back() {
-        let (mut syncer, wakes) = started();
+    /// What cannot be synced.
+    fn socket() -> SharedFile {
         let (end, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        let socket = Arc::new(File::from(std::os::fd::OwnedFd::from(end)));
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
-        assert!(syncer.request(&socket, 1));
+        Rc::new(File::from(std::os::fd::OwnedFd::from(end)))
+    }
+
+    #[test]
+    fn a_request_is_done_and_said_once() {
+        let (mut syncer, wakes) = started();
+        assert_eq!(syncer.finished(), None);
+        assert_eq!(syncer.wait(), None);
+        let file = file();
+        for _ in 0..3 {
+            assert!(syncer.request(&file));
+            wakes.recv().expect("woken");
+            assert_eq!(syncer.finished(), Some(Ok(())));
+            assert_eq!(syncer.finished(), None);
+        }
+        assert!(syncer.request(&file));
+        assert_eq!(syncer.wait(), Some(Ok(())));
+    }
+
+    #[test]
+    fn no_later_success_hides_a_failure() {
+        let (mut syncer, wakes) = started();
+        assert!(syncer.request(&socket()));
         wakes.recv().expect("woken");
-        assert_eq!(syncer.finished(), state(0, Some(libc::EINVAL)));
-        assert_eq!(syncer.finished(), state(0, None), "it is told once");
-        assert!(syncer.request(&file, 2));
+        assert!(!syncer.request(&file()), "nobody has heard of the failure");
+        assert_eq!(syncer.finished(), Some(Err(libc::EINVAL)));
+        assert!(syncer.request(&file()));
         wakes.recv().expect("woken");
-        assert_eq!(syncer.finished(), state(2, None));
+        assert_eq!(syncer.finished(), Some(Ok(())));
     }
 
     #[test]
     fn a_file_stays_open_until_its_sync_is_seen_done() {
         let (mut syncer, wakes) = started();
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
-        let watch = Arc::downgrade(&file);
-        assert!(syncer.request(&file, 1));
+        let file = file();
+        let watch = Rc::downgrade(&file);
+        assert!(syncer.request(&file));
         drop(file);
         assert!(watch.upgrade().is_some());
         wakes.recv().expect("woken");
-        assert_eq!(syncer.finished(), state(1, None));
+        assert_eq!(syncer.finished(), Some(Ok(())));
         assert!(watch.upgrade().is_none());
     }
 
     #[test]
     fn one_request_at_a_time() {
-        let (go, gate) = mpsc::channel::<()>();
-        let (woken, wakes) = mpsc::channel();
-        // The wake comes after the request is done, so a held wake delays only the next one.
-        let wake = move || {
-            woken.send(()).unwrap_or_default();
-            gate.recv().unwrap_or_default();
-        };
-        let mut syncer = Syncer::start(wake).expect("started");
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
-        assert!(syncer.request(&file, 1));
+        let (mut syncer, wakes) = started();
+        let file = file();
+        assert!(syncer.request(&file));
+        assert!(!syncer.request(&file), "the first was not fetched");
         wakes.recv().expect("woken");
-        assert!(syncer.request(&file, 2), "the first is done");
-        assert!(!syncer.request(&file, 3), "the second is not begun");
-        assert!(syncer.is_busy());
-        go.send(()).expect("the helper waits");
-        wakes.recv().expect("woken");
-        assert_eq!(syncer.finished(), state(2, None));
-        drop(go);
+        assert!(!syncer.request(&file), "the first was not fetched");
+        assert_eq!(syncer.finished(), Some(Ok(())));
+        assert_eq!(wakes.try_iter().count(), 0);
     }
 
     #[test]
     fn dropping_serves_what_was_asked() {
         let (mut syncer, wakes) = started();
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
-        assert!(syncer.request(&file, 1));
+        assert!(syncer.request(&file()));
         drop(syncer);
         assert_eq!(wakes.try_iter().count(), 1);
     }

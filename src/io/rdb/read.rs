@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::data::rdb::file::{File, Item, Loaded};
 use crate::data::rdb::{Fault, Limits, Source, Trouble, crc64};
+use crate::io::disk::Real;
 use crate::io::window::Window;
 
 /// Whom the keys of a file are handed to.
@@ -112,6 +113,6 @@ pub fn load(path: &Path, keys: &mut dyn Keys) -> io::Result<()> {
         io::Error::new(kind, format!("cannot load {}: {fault}", path.display()))
     };
     let mut window =
-        Window::open(path).map_err(|error| fault(Fault { at: 0, trouble: Trouble::Io(error) }))?;
+        Window::open(&Real, path).map_err(|error| fault(Fault { at: 0, trouble: Trouble::Io(error) }))?;
     Reading::new(&mut window, keys).run().map_err(fault)
 }

@@ -1,14 +1,13 @@
 //! The rewrite: begun, watched, and taken up or given up. The head of `store.rs` tells its steps.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
-use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store, remove_leftover};
+use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
-use crate::io::aof::child::Work;
-use crate::io::aof::manifest::Manifest;
-use crate::io::child::{Child, Finished};
+use crate::io::aof::child::{Uncommitted, Work};
+use crate::io::aof::manifest::{self, Manifest};
+use crate::io::child::Finished;
 use crate::io::clock;
 use crate::state::State;
 use crate::state::turns::Cause;
@@ -76,43 +75,59 @@ impl Store {
     }
 
     fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
-        if let Some(file) = &self.file
-            && !self.sync_failed
-        {
-            let before = clock::moment();
-            file.sync_now()?;
-            engine.state.turns.nest(Cause::Sync, before.elapsed().as_nanos() as u64);
+        if self.is_stale {
+            let missing = || io::Error::other("the manifest is gone");
+            self.manifest = Manifest::read(&self.place)?.ok_or_else(missing)?;
+            self.is_stale = false;
         }
-        let before = clock::moment();
-        let mut manifest = self.manifest.clone();
-        let part = manifest.add_increment(&self.place).clone();
-        let file = AppendFile::create(&self.place.path(&part.name))?;
-        manifest.commit(&self.place)?;
-        engine.state.note_latency("aof-rename", before.elapsed().as_nanos() as u64);
-        self.manifest = manifest;
-        engine.state.gate.set_synced(if self.sync_failed { 0 } else { self.written });
-        self.switch_to(file, &mut engine.state);
         if self.sync_failed {
             // All that the old file may have lost is in the snapshot, together with what waits to be written.
             engine.state.log.pending_mut().clear();
+            return self.write_aside(engine, now_ms);
         }
-        self.fork(engine, now_ms, part.seq, None)
+        let before = clock::moment();
+        self.write_last_word(&mut engine.state)?;
+        engine.state.turns.nest(Cause::Sync, before.elapsed().as_nanos() as u64);
+        let before = clock::moment();
+        let (manifest, file) = self.next_increment()?;
+        let committed = manifest.commit(&self.place);
+        engine.state.note_latency("aof-rename", before.elapsed().as_nanos() as u64);
+        let kept = manifest.increments.last().map_or(0, |part| part.seq);
+        if let Err(error) = committed {
+            // It may be the one on disk all the same: then the name of the increment, which is empty, is taken.
+            if matches!(Manifest::read(&self.place), Ok(Some(found)) if found == manifest) {
+                self.manifest = manifest;
+            }
+            return Err(error);
+        }
+        self.manifest = manifest;
+        self.switch_to(file, &mut engine.state);
+        self.fork(engine, now_ms, kept, None)
     }
 
-    pub(super) fn fork(
+    /// Begins a base and an increment that the manifest does not name before the base is whole.
+    pub(super) fn write_aside(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        let path = self.place.temporary_increment();
+        manifest::remove_if_there(self.place.disk(), &path)?;
+        let file = AppendFile::create(self.place.disk(), &path)?;
+        let part = self.manifest.clone().add_free_increment(&self.place).clone();
+        let seq = part.seq;
+        self.switch_to(file, &mut engine.state);
+        self.fork(engine, now_ms, seq, Some(Uncommitted { path: path.clone(), part }))
+            .inspect_err(|_| self.remove_leftover(&path))
+    }
+
+    fn fork(
         &mut self,
         engine: &mut Engine,
         now_ms: u64,
         first_kept: u64,
-        uncommitted: Option<PathBuf>,
+        uncommitted: Option<Uncommitted>,
     ) -> io::Result<()> {
         let (place, manifest) = self.files();
         let rdb = engine.state.settings.aof_use_rdb_preamble;
         let work = Work { place, manifest, first_kept, uncommitted, rdb };
-        let path_of = |pid| work.place.temporary_base(pid);
-        let child = Child::start(engine, self.claim.as_ref(), path_of, |engine, path, reports| {
-            work.run(engine, path, reports)
-        })?;
+        let child = self.writers.start(engine, self.claim(), &work)?;
         engine.begin_snapshot();
         let figures = &mut engine.state.persistence;
         figures.rewrite_in_progress = true;
@@ -138,23 +153,43 @@ impl Store {
         let temporary = running.child.path().to_path_buf();
         // A child that was killed may have committed before; what is on disk decides.
         let committed = self.take_up_manifest(&running);
-        match (committed, finished) {
-            (Ok(true), _) => self.rewrite_succeeded(&mut engine.state, running.heals),
-            (committed, finished) => {
-                let why = match (committed, finished) {
-                    (Err(error), _) => error.to_string(),
-                    (_, Finished::Failed(why)) => why,
-                    (_, Finished::Done) => "its base is not in the manifest".to_owned(),
-                };
-                remove_leftover(&temporary);
-                if let Some(path) = &running.work.uncommitted {
-                    self.abandon_increment(path);
-                    self.let_go(&mut engine.state);
-                    engine.state.settings.appendonly = false;
-                }
-                self.rewrite_failed(&mut engine.state, now_ms, &why);
+        let why = match (committed, finished) {
+            (Ok(true), Finished::Done) => {
+                return self.rewrite_succeeded(&mut engine.state, running.heals);
             }
+            (Ok(true), Finished::Failed(_)) => {
+                let lasts = self.make_names_last(&mut engine.state);
+                return self.rewrite_succeeded(&mut engine.state, running.heals && lasts);
+            }
+            // What the manifest names is not known, so nothing is deleted and nothing written over it.
+            (Err(error), _) => {
+                self.is_stale = true;
+                error.to_string()
+            }
+            (Ok(false), finished) => {
+                self.remove_leftover(&temporary);
+                running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
+                match finished {
+                    Finished::Failed(why) => why,
+                    Finished::Done => "its base is not in the manifest".to_owned(),
+                }
+            }
+        };
+        if running.work.uncommitted.is_some() && !self.sync_failed {
+            self.let_go(&mut engine.state);
+            engine.state.settings.appendonly = false;
         }
+        self.rewrite_failed(&mut engine.state, now_ms, &why);
+    }
+
+    /// A child has committed the manifest and failed after that, so that a power cut might bring the old one back.
+    /// Returns whether it cannot any more.
+    fn make_names_last(&mut self, state: &mut State) -> bool {
+        let synced = self.sync_names();
+        if let Err(error) = &synced {
+            self.note_failed_sync(state, &error.to_string());
+        }
+        synced.is_ok()
     }
 
     /// Reads the manifest that a child may have committed. Returns whether it did.
@@ -163,8 +198,11 @@ impl Store {
         match Manifest::read(&self.place)? {
             Some(mut manifest) if manifest.base.as_ref() == Some(&base) => {
                 // Those that the child has deleted need not be named again.
-                manifest.history.retain(|part| self.place.path(&part.name).exists());
+                manifest
+                    .history
+                    .retain(|part| manifest::look(self.place.disk(), &self.place.path(&part.name)).is_ok());
                 self.manifest = manifest;
+                self.ours = true;
                 Ok(true)
             }
             _ => Ok(false),
@@ -172,9 +210,9 @@ impl Store {
     }
 
     /// A log that was to be switched on is not: its increment goes, whichever name it has got to.
-    fn abandon_increment(&self, temporary: &Path) {
-        remove_leftover(temporary);
-        remove_leftover(&self.place.path(&self.manifest.clone().add_increment(&self.place).name));
+    fn abandon_increment(&self, uncommitted: &Uncommitted) {
+        self.remove_leftover(&uncommitted.path);
+        self.remove_leftover(&self.place.path(&uncommitted.part.name));
     }
 
     /// Ends a rewrite that is under way, before the log is switched off.
@@ -184,11 +222,11 @@ impl Store {
         };
         running.child.end();
         let committed = self.take_up_manifest(&running);
-        remove_leftover(running.child.path());
-        if let Some(path) = &running.work.uncommitted
-            && !matches!(committed, Ok(true))
+        self.remove_leftover(running.child.path());
+        if let Some(uncommitted) = &running.work.uncommitted
+            && matches!(committed, Ok(false))
         {
-            self.abandon_increment(path);
+            self.abandon_increment(uncommitted);
         }
         engine.end_snapshot();
         engine.state.persistence.rewrite_in_progress = false;
@@ -196,11 +234,8 @@ impl Store {
 
     fn rewrite_succeeded(&mut self, state: &mut State, heals: bool) {
         self.retry_at_ms = 0;
-        if heals && let Some(file) = &self.file {
-            match file.sync_now() {
-                Ok(()) => self.heal(state),
-                Err(error) => self.note_failure(state, &error.to_string()),
-            }
+        if heals {
+            self.heal(state);
         }
         let figures = &mut state.persistence;
         figures.last_rewrite_ok = true;
@@ -211,12 +246,20 @@ impl Store {
         log::info!("Background AOF rewrite finished successfully");
     }
 
-    /// After a sync that failed everything is in new files and on disk; so is what was never written to the old one.
+    /// After a sync that failed everything is in new files and on disk, if what came since is; so is what was never
+    /// written to the old one.
     fn heal(&mut self, state: &mut State) {
-        log::warn!("The append only file is whole again: writes are accepted");
         self.sync_failed = false;
-        self.written = state.gate.close_batch();
-        self.asked.0 = self.written;
+        if self.sync_here(state).is_err() {
+            return;
+        }
+        self.remove_leftover(&self.place.unsynced_mark());
+        self.is_marked = false;
+        log::warn!("The append only file is whole again: writes are accepted");
+        if state.log.pending().is_empty() {
+            self.written = state.gate.close_batch();
+        }
+        (self.written_well, self.asked) = (self.written, self.written);
         state.gate.set_synced(self.written);
         state.persistence.last_write_ok = true;
         state.persistence.last_write_error.clear();

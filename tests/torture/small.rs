@@ -1,0 +1,327 @@
+//! What the torture has found, each told by itself.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use kvick::config::AppendFsync;
+use kvick::engine::Engine;
+use kvick::io::aof::append::AppendFile;
+use kvick::io::aof::child::Forked;
+use kvick::io::aof::manifest::{self, Manifest, Place};
+use kvick::io::aof::store::{Machine, Store};
+use kvick::io::disk::{Disk, Real};
+
+use crate::disk::{Clock, Helper, Simulated, Trouble};
+use crate::life::{Life, Plan, run_child, settings};
+
+/// Ticks after which everything that comes by itself has come.
+const SOME_TICKS: usize = 30;
+
+fn plan(policy: AppendFsync) -> Plan {
+    Plan { policy, rdb: true, clients: 1, rewrite_every: 0 }
+}
+
+/// A server on a disk.
+struct Stage {
+    policy: AppendFsync,
+    clock: Clock,
+    disk: Simulated,
+    life: Rc<RefCell<Life>>,
+}
+
+impl Stage {
+    fn new(policy: AppendFsync, seed: u64) -> Stage {
+        let clock = Clock::default();
+        let disk = Simulated::new(seed, Rc::clone(&clock));
+        let life = Life::start(&disk, &clock, plan(policy), seed).expect("started");
+        Stage { policy, clock, disk, life: Rc::new(RefCell::new(life)) }
+    }
+
+    fn say(&self, text: &str) {
+        self.life.borrow_mut().say(text);
+    }
+
+    fn wait(&self) {
+        (0..SOME_TICKS).for_each(|_| self.life.borrow_mut().idle(100));
+    }
+
+    fn is_told(&self) -> bool {
+        self.life.borrow().is_told()
+    }
+
+    /// Lets the child that waits do its work, and the server see it.
+    fn child(&self) {
+        let job = self.life.borrow().jobs.take().expect("a child waits");
+        run_child(&self.life, job, &self.disk);
+        self.wait();
+    }
+
+    fn rewrite(&self) {
+        let life = &mut *self.life.borrow_mut();
+        life.store.ask_for_rewrite(&mut life.engine.state).expect("it may be asked for");
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        let life = &mut *self.life.borrow_mut();
+        life.store.flush(&mut life.engine.state)
+    }
+
+    /// Another server, after the power was cut or the first one was killed.
+    fn again(self, is_cut: bool) -> Stage {
+        if is_cut {
+            self.disk.cut();
+        }
+        let Stage { policy, clock, disk, life } = self;
+        drop(life);
+        disk.restart();
+        let life = Life::start(&disk, &clock, plan(policy), 7).expect("it starts");
+        Stage { policy, clock, disk, life: Rc::new(RefCell::new(life)) }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        let life = self.life.borrow();
+        life.units[life.units.len() - 1].data.contains_key(&(0, key.as_bytes().to_vec()))
+    }
+}
+
+#[test]
+fn a_sync_that_failed_is_never_repeated_into_success() {
+    for seed in 0..20 {
+        let stage = Stage::new(AppendFsync::Always, seed);
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.say("SET a 1");
+        stage.wait();
+        stage.disk.set_trouble(None);
+        stage.wait();
+        assert!(!stage.is_told(), "only a new base proves anything");
+        stage.child();
+        assert!(stage.is_told());
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_rewrite_does_not_sync_over_a_failure() {
+    for seed in 0..20 {
+        let stage = Stage::new(AppendFsync::Everysec, seed);
+        stage.say("SET a 1");
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.rewrite();
+        stage.wait();
+        stage.disk.set_trouble(None);
+        assert!(!stage.life.borrow().engine.state.persistence.last_write_ok);
+        stage.wait();
+        stage.child();
+        assert!(stage.life.borrow().engine.state.persistence.last_write_ok);
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_shutdown_that_failed_does_not_succeed_by_asking_again() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    stage.disk.set_trouble(Some(Trouble::Unsynced));
+    assert!(stage.flush().is_err());
+    stage.disk.set_trouble(None);
+    assert!(stage.flush().is_err(), "another sync proves nothing");
+    stage.wait();
+    stage.child();
+    stage.flush().expect("all is in new files");
+}
+
+#[test]
+fn what_a_killed_server_has_left_is_on_disk_before_it_is_shown() {
+    for seed in 0..40 {
+        let stage = Stage::new(AppendFsync::Everysec, seed);
+        stage.say("SET a 1");
+        assert!(stage.is_told());
+        let stage = stage.again(false);
+        assert!(stage.has("a"));
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_log_that_is_being_healed_survives_a_cut() {
+    for seed in 0..40 {
+        let stage = Stage::new(AppendFsync::Always, seed);
+        stage.say("SET a 1");
+        stage.wait();
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.say("SET b 1");
+        stage.wait();
+        stage.disk.set_trouble(None);
+        // Its new increment has got something: an old one with a hole must not stand before it in the manifest.
+        stage.wait();
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_start_after_a_failed_sync_shows_nothing_before_it_is_written_anew() {
+    for seed in 0..40 {
+        let stage = Stage::new(AppendFsync::Always, seed);
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.say("SET a 1");
+        stage.wait();
+        stage.disk.set_trouble(None);
+        let stage = stage.again(false);
+        assert!(stage.has("a"), "the kernel has it");
+        stage.say("GET a");
+        assert_eq!(stage.life.borrow().replies, 0, "the disk has it not");
+        stage.wait();
+        stage.child();
+        assert_eq!(stage.life.borrow().replies, 1);
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_not_written_over() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    stage.rewrite();
+    stage.wait();
+    let job = stage.life.borrow().jobs.take().expect("a child waits");
+    run_child(&stage.life, job, &stage.disk);
+    stage.disk.set_trouble(Some(Trouble::Unread));
+    stage.wait();
+    stage.disk.set_trouble(None);
+    assert!(!stage.life.borrow().engine.state.persistence.last_rewrite_ok);
+    stage.say("SET b 1");
+    stage.rewrite();
+    stage.wait();
+    let stage = stage.again(false);
+    assert!(stage.has("a") && stage.has("b"));
+}
+
+#[test]
+fn a_rewrite_that_fails_leaves_no_litter_and_no_name_without_a_file() {
+    for trouble in [Trouble::Full, Trouble::Broken, Trouble::Unsynced] {
+        let stage = Stage::new(AppendFsync::No, 1);
+        stage.say("SET a 1");
+        stage.wait();
+        stage.disk.set_trouble(Some(trouble));
+        stage.rewrite();
+        stage.wait();
+        stage.disk.set_trouble(None);
+        stage.wait();
+        let is_temporary = |path: &Path| path.to_string_lossy().contains("temp-");
+        let mut files = stage.disk.files();
+        files.retain(|path| is_temporary(path) && !path.ends_with("temp-appendonly.aof.unsynced"));
+        // After a failed sync the increment that heals grows.
+        files.retain(|path| !path.ends_with("temp-appendonly.aof.incr"));
+        assert_eq!(files, Vec::<std::path::PathBuf>::new(), "{trouble:?}");
+        assert!(stage.again(true).life.borrow().store.is_on());
+    }
+}
+
+#[test]
+fn names_last_before_a_manifest_says_them() {
+    for seed in 0..200 {
+        let disk = Simulated::new(seed, Clock::default());
+        let place = Place::new("d", "a").on(Rc::new(disk.clone()));
+        manifest::make_directory(&place).expect("made");
+        let mut manifest = Manifest::default();
+        let path = place.path(&manifest.add_increment(&place).name);
+        let file = AppendFile::create(&disk, &path).expect("created");
+        // The last thing that it does is to make its own name last.
+        disk.cut_at(Some(disk.figures().operations + 7));
+        manifest.commit(&place).expect_err("cut off");
+        drop(file);
+        disk.restart();
+        let names = Manifest::read(&place).expect("whole").map_or(0, |manifest| manifest.increments.len());
+        assert!(names == 0 || disk.look(&path).is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_is_passed_over() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    stage.disk.put("appendonlydir/appendonly.aof.2.incr.aof", b"somebody's");
+    stage.rewrite();
+    stage.wait();
+    stage.child();
+    assert!(stage.life.borrow().engine.state.persistence.last_rewrite_ok);
+    let left = stage.disk.read(Path::new("appendonlydir/appendonly.aof.2.incr.aof"));
+    assert_eq!(left.as_deref(), Some(&b"somebody's"[..]));
+    assert!(stage.again(true).has("a"));
+}
+
+#[test]
+fn the_first_batch_says_that_nothing_is_synced() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    let bytes = stage.disk.read(Path::new("appendonlydir/appendonly.aof.1.incr.aof")).expect("it is there");
+    let line = String::from_utf8_lossy(&bytes[..20]).into_owned();
+    assert_eq!(line.split(' ').nth(3), Some("0"), "{line}");
+}
+
+#[test]
+fn syncs_that_take_seconds_stop_nobody_who_reads() {
+    for policy in [AppendFsync::Always, AppendFsync::Everysec] {
+        let stage = Stage::new(policy, 1);
+        stage.disk.set_sync_ms(3000);
+        for number in 0..100 {
+            stage.say(&format!("SET a {number}"));
+            stage.life.borrow_mut().idle(100);
+            let (before, replies) = (stage.clock.get(), stage.life.borrow().replies);
+            stage.say("GET other");
+            assert_eq!(stage.clock.get(), before);
+            let waits = policy == AppendFsync::Always;
+            assert!(waits || replies < stage.life.borrow().replies);
+        }
+        let figures = &stage.life.borrow().engine.state.persistence;
+        let since_ms = stage.clock.get() - figures.sync_since_ms.expect("one is under way");
+        assert!(figures.pending_sync && since_ms <= 3000 && 0 < figures.unsynced_bytes);
+        assert_eq!(stage.disk.figures().longest_stop_ms, 0);
+    }
+}
+
+#[test]
+fn two_servers_do_not_share_a_log() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    let second = Life::start(&stage.disk, &stage.clock, plan(AppendFsync::Everysec), 2);
+    let Err(error) = second else { panic!("it started") };
+    assert!(error.to_string().contains("another server is using the log"), "{error}");
+}
+
+#[test]
+fn a_log_that_was_not_loaded_is_not_replaced() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    let Stage { disk, life, clock, .. } = stage;
+    drop(life);
+    disk.restart();
+    let settings = settings(plan(AppendFsync::Everysec));
+    let (syncer, writers) = (Box::new(Helper::new(&disk)), Box::new(Forked));
+    let mut store = Store::with(&settings, Machine { disk: Rc::new(disk.clone()), syncer, writers });
+    let mut engine = Engine::new(settings, 1);
+    let error = store.switch_on(&mut engine, clock.get()).expect_err("it holds another data set").to_string();
+    assert!(error.contains("that this server has not loaded") && error.contains("Restart with"), "{error}");
+    drop(store);
+    disk.restart();
+    let life = Life::start(&disk, &clock, plan(AppendFsync::Everysec), 3).expect("it is as it was");
+    assert_eq!(life.units[0].data.len(), 1);
+}
+
+#[test]
+fn a_log_is_looked_for_where_dir_may_have_meant() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let inside = Place::new(folder.path().join("data/appendonlydir"), "appendonly.aof");
+    std::fs::create_dir(folder.path().join("data")).expect("made");
+    manifest::make_directory(&inside).expect("made");
+    let mut manifest = Manifest::default();
+    let path = inside.path(&manifest.add_increment(&inside).name);
+    AppendFile::create(&Real, &path).expect("created").append(b"*1\r\n$4\r\nPING\r\n").expect("written");
+    manifest.commit(&inside).expect("committed");
+    for dir in ["", "data/appendonlydir"] {
+        let dir = folder.path().join(dir);
+        let place = Place::new(dir.join("appendonlydir"), "appendonly.aof");
+        let error = manifest::find(&place, &dir.join("appendonly.aof")).expect_err("a wrong dir").to_string();
+        assert!(error.contains("is the manifest of a log with data") && error.contains("Set dir"), "{error}");
+    }
+}
