@@ -15,7 +15,7 @@ mod onlookers;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use common::{Client, Random, Server, env_number, wait_until};
+use common::{Client, Random, Server, env_number, server, wait_until};
 
 const ARGS: &[&str] = &["--enable-debug-command", "yes", "--notify-keyspace-events", "KEA"];
 
@@ -472,6 +472,25 @@ fn waits_end_in_time() {
     assert!(client.say("BLPOP q 0.05").is_null());
     // Counted from when the turn began in which the request was read, on a busy machine a little earlier.
     assert!(Duration::from_millis(40) <= start.elapsed());
+}
+
+/// Redis has this since 8.4.
+#[test]
+fn who_waits_to_claim_is_served_without_anything_new() {
+    if !server::is_kvick() {
+        return println!("skipped: the server need not have XREADGROUP CLAIM");
+    }
+    let server = Server::start(ARGS);
+    let mut client = server.client();
+    for line in ["XGROUP CREATE x g 0 MKSTREAM", "XADD x 1-1 f v", "XREADGROUP GROUP g c STREAMS x >"] {
+        assert_eq!(None, client.say(line).error(), "{line}");
+    }
+    let claimed = client.say("XREADGROUP GROUP g d BLOCK 0 CLAIM 50 STREAMS x >");
+    let entry = &claimed.items()[0].items()[1].items()[0];
+    assert!(50 <= entry.items()[2].int(), "{entry:?}");
+    assert_eq!(1, entry.items()[3].int());
+    // The wait is over before the entry has lain idle for so long again.
+    assert!(client.say("XREADGROUP GROUP g e BLOCK 20 CLAIM 100000 STREAMS x >").is_null());
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub static COMMANDS: &[Command] = &[
         run: read::xreadgroup, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(M log N) of the entries returned and those pending",
             "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
-            "Delivers entries of streams to a consumer of a group: new ones, those that others left idle, or those it has not acknowledged.") },
+            "Delivers entries of streams to a consumer of a group, new ones or those it has not acknowledged.") },
     Command { name: "xrevrange", arity: -4, flags: READONLY, keys: READ_ONE, run: range::xrevrange, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N+M) of all entries and those returned", "key end start [COUNT count]",
             "Returns the entries between two IDs, the last one first.") },

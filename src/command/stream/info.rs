@@ -59,6 +59,7 @@ fn shown(args: Args<'_>) -> Result<Option<u64>, Error> {
 }
 
 pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let now_ms = ctx.now().0;
     let (reply, stream) = find(ctx, args)?;
     let shown = shown(args)?;
     let entries = &stream.entries;
@@ -89,12 +90,18 @@ pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     label(reply, "groups");
     reply.array(stream.groups.len());
     for (name, group) in stream.groups.iter() {
-        full_group(reply, entries, name, group, shown);
+        full_group(reply, entries, (name, group), shown, now_ms);
     }
     Ok(Effect::Unchanged)
 }
 
-fn full_group(reply: &mut Reply, entries: &Entries, name: &[u8], group: &Group, shown: Option<u64>) {
+fn full_group(
+    reply: &mut Reply,
+    entries: &Entries,
+    (name, group): (&[u8], &Group),
+    shown: Option<u64>,
+    now_ms: i64,
+) {
     let shown = shown.map_or(usize::MAX, |shown| shown as usize);
     reply.map(7);
     label(reply, "name");
@@ -118,7 +125,10 @@ fn full_group(reply: &mut Reply, entries: &Entries, name: &[u8], group: &Group, 
         label(reply, "name");
         reply.bulk(consumer.name());
         label(reply, "seen-time");
-        reply.integer(consumer.seen_ms);
+        reply.integer(match consumer.seen_ms {
+            0 => now_ms - idle_ms(consumer, now_ms),
+            seen_ms => seen_ms,
+        });
         label(reply, "active-time");
         reply.integer(consumer.active_ms);
         number(reply, "pel-count", consumer.pending_len() as u64);

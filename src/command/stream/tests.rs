@@ -511,3 +511,18 @@ fn who_waits_claims_what_comes_to_lie_idle_for_long_enough() {
     assert_eq!([client.token], *client.engine.state.waiting.ended);
     assert_eq!(None, client.engine.next_timeout_ms());
 }
+
+/// As after a log was run again, which does not tell when.
+#[test]
+fn a_consumer_of_whom_nobody_knows_counts_as_just_seen() {
+    let mut client = Client::new(false);
+    client.say("XGROUP CREATE x g 0 MKSTREAM");
+    client.say("XGROUP CREATECONSUMER x g c");
+    let key = client.engine.keys.key(b"x");
+    let stream = client.engine.keys.write(key).and_then(|entry| entry.stream_mut()).expect("a stream");
+    let group = stream.groups.get_mut(b"g").expect("a group");
+    let number = group.find_consumer(b"c").expect("a consumer");
+    group.consumer_mut(number).seen_ms = 0;
+    assert!(client.say("XINFO STREAM x FULL").contains("|$9|seen-time|:1000000|$11|active-time|:-1|"));
+    assert!(client.say("XINFO CONSUMERS x g").ends_with("|$4|idle|:0|$8|inactive|:-1|"));
+}

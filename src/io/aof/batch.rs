@@ -56,14 +56,23 @@ impl HeaderLine {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    fn add(&mut self, text: std::fmt::Arguments<'_>) {
+        let mut rest = &mut self.bytes[self.len..];
+        let written = rest.write_fmt(text);
+        debug_assert!(written.is_ok(), "the longest line fits");
+        self.len = HEADER_BYTES_MAX - rest.len();
+    }
 }
 
 /// The header line of a batch of `records` that is to begin at `offset` of its file.
 pub fn header(offset: u64, records: &[u8], synced: Option<u64>) -> HeaderLine {
     let length = records.len() as u64;
-    let mut hasher = begin_crc(offset, length, synced);
+    let line = begin_line(offset, length, synced);
+    let mut hasher = Hasher::new();
+    hasher.update(line.as_bytes());
     hasher.update(records);
-    line(&Header { offset, length, synced, crc: hasher.finalize() })
+    end_line(line, hasher.finalize())
 }
 
 /// Reads a header line, its line end included. Only what `header` writes is one, to the letter.
@@ -79,12 +88,15 @@ pub fn parse(text: &[u8]) -> Option<Header> {
     let crc = u32::from_str_radix(next()?, 16).ok()?;
     let header = Header { offset, length, synced, crc };
     // Numbers have more than one spelling, the line has not.
-    (line(&header).as_bytes() == text).then_some(header)
+    let line = end_line(begin_line(offset, length, synced), crc);
+    (line.as_bytes() == text).then_some(header)
 }
 
 /// The checksum begun with the line of `header`; feed it the records and compare it with [`Header::crc`].
 pub fn crc_of(header: &Header) -> Hasher {
-    begin_crc(header.offset, header.length, header.synced)
+    let mut hasher = Hasher::new();
+    hasher.update(begin_line(header.offset, header.length, header.synced).as_bytes());
+    hasher
 }
 
 /// Appends the annotation of `aof-timestamp-enabled`: the records after it were written at that second.
@@ -94,26 +106,19 @@ pub fn timestamp(out: &mut Vec<u8>, unix_seconds: i64) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn begin_crc(offset: u64, length: u64, synced: Option<u64>) -> Hasher {
-    let line = line(&Header { offset, length, synced, crc: 0 });
-    let mut hasher = Hasher::new();
-    // Without the checksum and the line end, ten bytes.
-    hasher.update(&line.as_bytes()[..line.len - 10]);
-    hasher
+/// The line up to its checksum, which covers this much of it.
+fn begin_line(offset: u64, length: u64, synced: Option<u64>) -> HeaderLine {
+    let mut line = HeaderLine { bytes: [0; HEADER_BYTES_MAX], len: 0 };
+    match synced {
+        Some(synced) => line.add(format_args!("#KV {offset} {length} {synced} ")),
+        None => line.add(format_args!("#KV {offset} {length} - ")),
+    }
+    line
 }
 
-fn line(header: &Header) -> HeaderLine {
-    let mut bytes = [0; HEADER_BYTES_MAX];
-    let mut rest = &mut bytes[..];
-    let written = match header.synced {
-        Some(synced) => {
-            write!(rest, "#KV {} {} {synced} {:08x}\r\n", header.offset, header.length, header.crc)
-        }
-        None => write!(rest, "#KV {} {} - {:08x}\r\n", header.offset, header.length, header.crc),
-    };
-    let left = rest.len();
-    debug_assert!(written.is_ok(), "the longest line fits");
-    HeaderLine { bytes, len: HEADER_BYTES_MAX - left }
+fn end_line(mut line: HeaderLine, crc: u32) -> HeaderLine {
+    line.add(format_args!("{crc:08x}\r\n"));
+    line
 }
 
 #[cfg(test)]

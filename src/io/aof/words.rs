@@ -1,92 +1,15 @@
 //! The words of a manifest's line: quoted where they are not plain, with Redis's escapes.
 
+use crate::base::quote::quoted;
+pub(super) use crate::base::quote::split_words;
+
 /// Writes a name as it is if that is one plain word, otherwise in quotes. Redis leaves a name with an apostrophe
 /// bare and then cannot read it back; in quotes both can.
 pub(super) fn quote(out: &mut Vec<u8>, name: &[u8]) {
     if name.iter().all(|&byte| byte.is_ascii_graphic() && !br#""'\"#.contains(&byte)) {
         return out.extend_from_slice(name);
     }
-    out.push(b'"');
-    for &byte in name {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            7 => out.extend_from_slice(b"\\a"),
-            8 => out.extend_from_slice(b"\\b"),
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-        }
-    }
-    out.push(b'"');
-}
-
-/// Splits a line into words, of which any part may be in double quotes (with escapes) or single ones (with `\'`
-/// only). A quote that does not end, or does not end its word, spoils the line.
-pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
-    while !rest.is_empty() {
-        let mut word = Vec::new();
-        while let [byte, after @ ..] = rest {
-            rest = after;
-            match byte {
-                b'"' => rest = double_quoted(rest, &mut word)?,
-                b'\'' => rest = single_quoted(rest, &mut word)?,
-                b' ' | b'\t' | b'\r' | b'\n' => break,
-                _ => word.push(*byte),
-            }
-        }
-        words.push(word);
-        rest = rest.trim_ascii_start();
-    }
-    Some(words)
-}
-
-/// Reads up to the closing quote, after which a blank or nothing must stand; gives what is left.
-fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        let (byte, after) = match rest {
-            [b'"', after @ ..] => return ends_word(after),
-            [b'\\', b'x', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                let digit = |byte: &u8| (*byte as char).to_digit(16).unwrap_or(0) as u8;
-                (digit(high) * 16 + digit(low), after)
-            }
-            [b'\\', escaped, after @ ..] => {
-                let byte = match escaped {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 8,
-                    b'a' => 7,
-                    other => *other,
-                };
-                (byte, after)
-            }
-            [byte, after @ ..] => (*byte, after),
-            [] => return None,
-        };
-        word.push(byte);
-        rest = after;
-    }
-}
-
-fn single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        let (byte, after) = match rest {
-            [b'\'', after @ ..] => return ends_word(after),
-            [b'\\', b'\'', after @ ..] => (b'\'', after),
-            [byte, after @ ..] => (*byte, after),
-            [] => return None,
-        };
-        word.push(byte);
-        rest = after;
-    }
-}
-
-fn ends_word(after: &[u8]) -> Option<&[u8]> {
-    after.first().is_none_or(u8::is_ascii_whitespace).then_some(after)
+    out.extend_from_slice(quoted(name).as_bytes());
 }
 
 #[cfg(test)]
