@@ -76,3 +76,41 @@ impl Engine {
         big.end_round();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tests::{opened, say};
+    use crate::resp::request::Request;
+
+    #[test]
+    fn a_command_that_had_to_evict_is_eviction() {
+        let (mut engine, token) = opened(false, "s");
+        engine.state.settings.latency_monitor_threshold = 5;
+        let request = Request::new(["SET", "s", "y"].iter().map(|word| word.as_bytes()));
+        let prepared = engine.prepare(token, request.args());
+        engine.state.turns.begin_requests();
+        engine.account(token, request.args(), prepared, 1_000_000);
+        (engine.state.evicted, engine.state.look_at) = (true, 0);
+        engine.account(token, request.args(), prepared, 6_000_000);
+        engine.account(token, request.args(), prepared, 1_000_000);
+        engine.state.turns.end_requests(8_000_000);
+        let nanos = engine.state.turns.current().nanos;
+        assert_eq!(nanos[Cause::Eviction as usize], 6_000_000);
+        assert_eq!(nanos[Cause::Commands as usize], 2_000_000);
+        assert!(engine.state.latency.get(b"eviction-cycle").is_some_and(|event| event.max_ms == 6));
+        assert_eq!(engine.state.stats.commands_processed, 3);
+    }
+
+    #[test]
+    fn what_is_refused_or_queued_is_no_call() {
+        let (mut engine, token) = opened(false, "s");
+        for (line, counted) in [("GET", 0), ("GET s", 1), ("MULTI", 2), ("GET s", 2), ("DISCARD", 3)] {
+            say(&mut engine, token, line);
+            let request = Request::new(line.split(' ').map(str::as_bytes));
+            let prepared = engine.prepare(token, request.args());
+            engine.account(token, request.args(), prepared, 100);
+            assert_eq!(engine.state.stats.commands_processed, counted, "{line}");
+        }
+    }
+}
