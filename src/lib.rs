@@ -35,8 +35,12 @@
 //! tick            every 100 ms: figures, retries, timeouts, the log's child
 //! log             the records of the turn are sealed as one batch and written with one write(2); a sync is asked for
 //! send            each client with output that may go: one writev(2)
+//! web             one response of the metrics or the page, if somebody asks
 //! background      a slice of expiry, of growing tables, of freeing
 //! ```
+//!
+//! Where the time of a turn went is kept by cause ([`state::turns`]), so that a stall names what it was; `INFO turns`,
+//! `LATENCY` and the page ([`io::web`]) show it.
 //!
 //! A pipeline is parsed ahead, up to 64 requests. A first pass finds their rows, hashes their first keys and asks the
 //! cache for the buckets and entries; a second runs them in order ([`engine::dispatch`]). Where clients send one request
@@ -133,7 +137,8 @@
 //!   channels or databases has a line in `permission.rs`, one with a secret among its arguments in `command/secret.rs`.
 //! - **A type**: a file in [`data`], a form in `data/entry.rs`, a file in `data/rdb/`, its commands in `engine/snapshot.rs`,
 //!   its family.
-//! - **A figure of INFO**: a field in [`state::stats`] or [`state::server`], a line in `command/info.rs`.
+//! - **A figure of INFO**: a field in [`state::stats`] or [`state::server`], a line in `command/info.rs`; a line in
+//!   `io/web/metrics.rs` too if it is worth a graph, under the name that redis_exporter has for it.
 
 pub mod base;
 pub mod resp;

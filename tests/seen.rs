@@ -313,6 +313,28 @@ fn silent_and_greedy_visitors_leave_room_for_others() {
 }
 
 #[test]
+fn heads_that_never_end_lose_their_place() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let port = metrics_port(&mut client);
+    let mut slow: Vec<Web> = (0..16).map(|_| Web::connect(port)).collect();
+    slow.iter_mut().for_each(|web| web.send("GET / HT"));
+    wait_until("there is room again", || {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut answer = String::new();
+        // Whoever finds no room is sent away.
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            && answer.contains("redis_up 1")
+    });
+    for web in &mut slow {
+        assert!(matches!(web.0.read(&mut [0]), Ok(0) | Err(_)), "it was sent away");
+    }
+    assert_eq!(client.say("PING").text(), "PONG");
+}
+
+#[test]
 fn a_password_hides_names_but_no_figures() {
     let server = Server::start(&["--requirepass", "öpen:sesame"]);
     let mut client = server.client();

@@ -70,19 +70,25 @@ impl Ranking {
             return;
         };
         let writes = if write { weight } else { 0.0 };
-        let is_it = |it: &&mut HotKey| it.hash == hash && it.database == database && *it.key == *key;
-        if let Some(found) = self.keys.iter_mut().find(is_it) {
-            found.weight += weight;
-            found.writes += writes;
-            return;
+        // One pass for both: the key, or else who makes room for it.
+        let (mut least, mut weight_min) = (0, f64::INFINITY);
+        for (index, it) in self.keys.iter_mut().enumerate() {
+            if it.hash == hash && it.database == database && *it.key == *key {
+                it.weight += weight;
+                it.writes += writes;
+                return;
+            }
+            if it.weight < weight_min {
+                (least, weight_min) = (index, it.weight);
+            }
         }
         let mut fresh = HotKey { database, key: key.into(), hash, weight, error: 0.0, writes };
         if self.keys.len() < RANKED_MAX {
             self.keys.push(fresh);
-        } else if let Some(least) = self.keys.iter_mut().min_by(|a, b| a.weight.total_cmp(&b.weight)) {
-            fresh.error = least.weight;
-            fresh.weight += least.weight;
-            *least = fresh;
+        } else {
+            fresh.error = weight_min;
+            fresh.weight += weight_min;
+            self.keys[least] = fresh;
         }
     }
 
@@ -122,6 +128,11 @@ pub struct HotKeys {
     pub by_time: Ranking,
     /// Mean distance of two samples, in requests.
     distance: u64,
+    /// The same when the next sample was chosen: so many requests it stands for.
+    stands_for: u64,
+    /// Samples since time last passed, and commands run by then.
+    samples: u64,
+    commands: u64,
     /// Number of commands run at which the next request is looked at.
     pub next: u64,
     random: Random,
@@ -133,6 +144,9 @@ impl Default for HotKeys {
             by_requests: Ranking::default(),
             by_time: Ranking::default(),
             distance: 1,
+            stands_for: 1,
+            samples: 0,
+            commands: 0,
             next: 0,
             random: Random::seeded(0x686f_746b_6579),
         }
@@ -147,21 +161,29 @@ impl HotKeys {
 
     /// Takes a request in that took so long, and decides at which number of commands the next one is looked at.
     pub fn add(&mut self, sample: Option<Sample<'_>>, nanos: u64, commands: u64) {
-        let weight = self.distance as f64;
+        let weight = self.stands_for as f64;
         self.by_requests.add(sample, weight);
         self.by_time.add(sample, weight * nanos as f64);
+        self.samples += 1;
+        // A burst after a quiet time is not looked at request by request.
+        if self.samples.is_multiple_of(SAMPLES_PER_SECOND / 10) {
+            self.distance = (2 * self.distance).min(DISTANCE_MAX);
+        }
+        self.stands_for = self.distance;
         // From one to twice the mean less one.
         self.next = commands + 1 + self.random.below(2 * self.distance - 1);
     }
 
-    /// So much time has passed, in which there were so many commands a second: weights fade, and the distance is
-    /// made to fit.
-    pub fn pass(&mut self, elapsed_ms: u64, commands_per_second: u64) {
+    /// So much time has passed, and so many commands have run since the start: weights fade, and the distance is made to
+    /// fit.
+    pub fn pass(&mut self, elapsed_ms: u64, commands: u64) {
+        let per_second = commands.saturating_sub(self.commands).saturating_mul(1000) / elapsed_ms.max(1);
+        (self.samples, self.commands) = (0, commands);
         let factor = 0.5f64.powf(elapsed_ms as f64 / 1000.0 / HALF_LIFE_SECS);
         self.by_requests.fade(factor, WEIGHT_MIN * self.distance as f64);
         // A microsecond is next to nothing, however many samples it came from.
         self.by_time.fade(factor, 1000.0 * WEIGHT_MIN);
-        self.distance = (commands_per_second / SAMPLES_PER_SECOND).clamp(1, DISTANCE_MAX);
+        self.distance = (per_second / SAMPLES_PER_SECOND).clamp(1, DISTANCE_MAX);
     }
 
     /// Forgets everything; commands are counted anew.
@@ -204,27 +226,29 @@ mod tests {
     #[test]
     fn weights_fade_and_the_distance_follows_the_load() {
         let mut hot = HotKeys::default();
-        let mut looked = 0;
-        for commands in 0..1000 {
-            if hot.next <= commands {
-                looked += 1;
-                hot.add(sample(b"k"), 5000, commands);
+        let looked = |hot: &mut HotKeys, commands: std::ops::Range<u64>| {
+            let mut looked = 0;
+            for commands in commands {
+                if hot.next <= commands {
+                    looked += 1;
+                    hot.add(sample(b"k"), 5000, commands);
+                }
             }
-        }
-        assert_eq!(looked, 1000, "every request while there are few");
-        assert_eq!(hot.by_requests.total(), 1000.0);
-        hot.pass(30_000, 64_000);
-        assert_eq!(hot.by_requests.top(1)[0].weight, 500.0);
-        looked = 0;
-        for commands in 1000..101_000 {
-            if hot.next <= commands {
-                looked += 1;
-                hot.add(sample(b"k"), 5000, commands);
-            }
-        }
-        assert!((1400..1750).contains(&looked), "one in 64: {looked}");
-        assert!((95_000.0..106_000.0).contains(&hot.by_requests.total()), "{}", hot.by_requests.total());
-        hot.pass(3_600_000, 0);
+            looked
+        };
+        assert_eq!(looked(&mut hot, 0..90), 90, "every request while there are few");
+        assert_eq!(hot.by_requests.total(), 90.0);
+        hot.pass(30_000, 90);
+        assert_eq!(hot.by_requests.top(1)[0].weight, 45.0);
+        // A burst, and what follows it.
+        let burst = looked(&mut hot, 90..64_090);
+        assert!((700..1100).contains(&burst), "{burst}");
+        hot.pass(1000, 64_090);
+        let later = looked(&mut hot, 64_090..70_490);
+        assert!((70..130).contains(&later), "one in 64: {later}");
+        let total = hot.by_requests.total();
+        assert!((60_000.0..80_000.0).contains(&total), "{total}");
+        hot.pass(3_600_000, 70_490);
         assert!(hot.by_requests.top(10).is_empty() && hot.by_time.top(10).is_empty());
         hot.reset();
         assert_eq!(hot.next, 0);

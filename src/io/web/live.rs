@@ -327,7 +327,10 @@ fn slow(json: &mut Json, state: &State) {
 fn clients(json: &mut Json, state: &State) {
     let now_ms = state.process.mono_ms;
     json.open("clients", '{');
-    json.number("connected", state.sessions.len() - usize::from(state.persistence.loading.is_some()));
+    json.number(
+        "connected",
+        state.sessions.len().saturating_sub(usize::from(state.persistence.loading.is_some())),
+    );
     json.number("max", state.settings.maxclients);
     json.number("blocked", state.process.blocked_clients);
     let mut sessions: Vec<_> =

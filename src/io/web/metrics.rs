@@ -171,7 +171,7 @@ fn server(text: &mut Text, state: &State) {
 }
 
 fn clients(text: &mut Text, state: &State) {
-    let connected = state.sessions.len() - usize::from(state.persistence.loading.is_some());
+    let connected = state.sessions.len().saturating_sub(usize::from(state.persistence.loading.is_some()));
     text.gauge("redis_connected_clients", "Connections.", connected);
     text.gauge("redis_blocked_clients", "Clients whose request waits.", state.process.blocked_clients);
     let max = state.settings.maxclients;
