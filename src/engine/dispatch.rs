@@ -136,33 +136,29 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        let refused = if !row.command.arity_fits(args.len()) {
-            Some(Error::arity(&row.full_name))
-        } else if self.state.sessions[token].restricted {
-            self.refusal_of_user(token, args, number).or_else(|| self.refusal(token, row))
-        } else {
-            self.refusal(token, row)
-        };
+        if self.state.sessions[token].restricted {
+            self.check_restricted(token, args, number)?;
+        }
+        let refused = self.refusal(token, args, row.command, &row.full_name);
         let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
             if row.command.name == "exec" { self.refuse_queued(token) } else { None }
         } else {
             refused.or_else(|| self.make_room_for(row.command, args))
         };
-        refused.map_or(Ok(number), |error| {
-            self.state.stats.commands[number].rejected += 1;
-            Err(if row.command.name == "exec" { self.refuse_exec(token, error) } else { error })
-        })
+        refused.map_or(Ok(number), |error| Err(self.rejected(token, number, error)))
     }
 
     #[inline]
-    fn refusal(&self, token: usize, row: &Row) -> Option<Error> {
-        let command = row.command;
+    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
         let session = &self.state.sessions[token];
+        if !command.arity_fits(args.len()) {
+            return Some(Error::arity(name));
+        }
         if session.multi.is_some() && command.has(NO_MULTI) {
             return Some(Error::of("ERR Command not allowed inside a transaction"));
         }
         if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
-            return Some(only_subscriber(&row.full_name));
+            return Some(only_subscriber(name));
         }
         self.refusal_of_state(command)
     }
