@@ -84,41 +84,39 @@ impl Engine {
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let checked = self.check(token, args, prepared.found);
-        let queues = self.state.sessions[token].multi.is_some();
-        if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
-        {
-            match checked {
-                Ok(number) => self.queue(token, args, number),
-                Err(error) => {
-                    self.spoil(token);
-                    self.reply_error(error.as_str());
-                }
-            }
+        let number = match self.check(token, args, prepared.found) {
+            Ok(number) => number,
+            Err(error) => return self.refuse(token, mark, &error),
+        };
+        if self.state.sessions[token].multi.is_some() && !commands().row(number).command.has(NOT_QUEUED) {
+            self.queue(token, args, number);
             self.silence(token, mark);
             return;
         }
-        let ran = checked.is_ok();
-        let outcome = checked.and_then(|number| {
-            let done = self.call(token, args, number, prepared.hash).inspect_err(|_| {
-                self.state.stats.commands[number].failed += 1;
-            });
-            if let Some(blocked) = self.state.block.take() {
-                self.block(token, number, blocked);
-            }
-            done
-        });
-        if let Err(error) = &outcome {
+        let done = self.call(token, args, number, prepared.hash);
+        if let Some(blocked) = self.state.block.take() {
+            self.block(token, number, blocked);
+        }
+        if let Err(error) = &done {
+            self.state.stats.commands[number].failed += 1;
             self.reply_error(error.as_str());
         }
         self.begin_transaction();
-        // What did not run has seen nothing that a power cut could take back.
-        if ran && self.state.gate.active {
+        if self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
+    }
+
+    /// A request does not run. The reply waits for nothing: it has seen nothing that a power cut could take back.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, token: usize, mark: Mark, error: &Error) {
+        self.spoil(token);
+        self.reply_error(error.as_str());
+        self.silence(token, mark);
     }
 
     /// Whether a client waits for a key.
