@@ -86,51 +86,36 @@ impl Engine {
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let mut checked = self.check(token, args, prepared.found);
-        if self.state.attentive
-            && let Ok(number) = checked
-        {
+        let number = match self.check(token, args, prepared.found) {
+            Ok(number) => number,
+            Err(error) => return self.refuse(token, mark, &error),
+        };
+        if self.state.attentive {
             match self.hold_up(token, number) {
                 None => {}
-                Some(Hold::Refused(error)) => checked = Err(error),
+                Some(Hold::Refused(error)) => return self.refuse(token, mark, &error),
                 Some(Hold::Postponed) => {
                     self.wait_silently(token);
                     return false;
                 }
             }
         }
-        let queues = self.state.sessions[token].multi.is_some();
-        if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
-        {
-            match checked {
-                Ok(number) => {
-                    self.state.leave_uncounted();
-                    self.queue(token, args, number);
-                }
-                Err(error) => {
-                    self.spoil(token);
-                    self.reply_error(error.as_str());
-                }
-            }
+        if self.state.sessions[token].multi.is_some() && !commands().row(number).command.has(NOT_QUEUED) {
+            self.state.leave_uncounted();
+            self.queue(token, args, number);
             self.silence(token, mark);
             return true;
         }
-        let ran = checked.is_ok();
-        let outcome = checked.and_then(|number| {
-            let done = self.call(token, args, number, prepared.hash).inspect_err(|_| {
-                self.state.stats.commands[number].failed += 1;
-            });
-            if let Some(blocked) = self.state.block.take() {
-                self.block(token, number, blocked);
-            }
-            done
-        });
-        if let Err(error) = &outcome {
+        let done = self.call(token, args, number, prepared.hash);
+        if let Some(blocked) = self.state.block.take() {
+            self.block(token, number, blocked);
+        }
+        if let Err(error) = &done {
+            self.state.stats.commands[number].failed += 1;
             self.reply_error(error.as_str());
         }
         self.begin_transaction();
-        // What did not run has seen nothing that a power cut could take back.
-        if ran && self.state.gate.active {
+        if self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
@@ -138,6 +123,20 @@ impl Engine {
         }
         if self.state.attentive {
             self.end_caching(token, prepared.number());
+        }
+        self.tell_own();
+        true
+    }
+
+    /// A request does not run. The reply waits for nothing: it has seen nothing that a power cut could take back.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, token: usize, mark: Mark, error: &Error) -> bool {
+        self.spoil(token);
+        self.reply_error(error.as_str());
+        self.silence(token, mark);
+        if self.state.attentive {
+            self.end_caching(token, None);
         }
         self.tell_own();
         true
@@ -158,34 +157,29 @@ impl Engine {
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        let refused = if !row.command.arity_fits(args.len()) {
-            Some(Error::arity(&row.full_name))
-        } else if self.state.sessions[token].restricted {
-            self.refusal_of_user(token, args, number).or_else(|| self.refusal(token, row))
-        } else {
-            self.refusal(token, row)
-        };
+        if self.state.sessions[token].restricted {
+            self.check_restricted(token, args, number)?;
+        }
+        let refused = self.refusal(token, args, row.command, &row.full_name);
         let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
             if row.command.name == "exec" { self.refuse_queued(token) } else { None }
         } else {
             refused.or_else(|| self.make_room_for(row.command, args))
         };
-        refused.map_or(Ok(number), |error| {
-            self.state.stats.commands[number].rejected += 1;
-            self.state.leave_uncounted();
-            Err(if row.command.name == "exec" { self.refuse_exec(token, error) } else { error })
-        })
+        refused.map_or(Ok(number), |error| Err(self.rejected(token, number, error)))
     }
 
     #[inline]
-    fn refusal(&self, token: usize, row: &Row) -> Option<Error> {
-        let command = row.command;
+    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
         let session = &self.state.sessions[token];
+        if !command.arity_fits(args.len()) {
+            return Some(Error::arity(name));
+        }
         if session.multi.is_some() && command.has(NO_MULTI) {
             return Some(Error::of("ERR Command not allowed inside a transaction"));
         }
         if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
-            return Some(only_subscriber(&row.full_name));
+            return Some(only_subscriber(name));
         }
         self.refusal_of_state(command)
     }

@@ -10,6 +10,37 @@ use crate::engine::Engine;
 use crate::resp::request::Args;
 
 impl Engine {
+    /// Refuses what a client may not run that is restricted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_restricted(
+        &mut self,
+        token: usize,
+        args: Args<'_>,
+        number: usize,
+    ) -> Result<(), Error> {
+        if !commands().row(number).command.arity_fits(args.len()) {
+            // It will be refused for that, whoever sends it.
+            return Ok(());
+        }
+        match self.refusal_of_user(token, args, number) {
+            None => Ok(()),
+            Some(error) => Err(self.rejected(token, number, error)),
+        }
+    }
+
+    /// A request was refused: counts it. `EXEC` takes the transaction with it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn rejected(&mut self, token: usize, number: usize, error: Error) -> Error {
+        self.state.stats.commands[number].rejected += 1;
+        self.state.leave_uncounted();
+        match commands().row(number).command.name {
+            "exec" => self.refuse_exec(token, error),
+            _ => error,
+        }
+    }
+
     /// What keeps a client from sending this request, as far as it lies in who the client is.
     #[cold]
     pub(super) fn refusal_of_user(&mut self, token: usize, args: Args<'_>, number: usize) -> Option<Error> {
