@@ -11,7 +11,6 @@ use crate::command::spec::flag::{
 };
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
-use crate::engine::onlookers::Hold;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
@@ -86,24 +85,13 @@ impl Engine {
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let mut checked = self.check(token, args, prepared.found);
-        if self.state.attentive
-            && let Ok(number) = checked
-        {
-            match self.hold_up(token, number) {
-                None => {}
-                Some(Hold::Refused(error)) => checked = Err(error),
-                Some(Hold::Postponed) => {
-                    self.wait_silently(token);
-                    return false;
-                }
-            }
-        }
+        let checked = self.check(token, args, prepared.found);
         let queues = self.state.sessions[token].multi.is_some();
         if queues && checked.as_ref().map_or(true, |number| !commands().row(*number).command.has(NOT_QUEUED))
         {
             match checked {
                 Ok(number) => self.queue(token, args, number),
+                Err(_) if self.state.sessions[token].postponed => return self.wait_silently(token),
                 Err(error) => {
                     self.spoil(token);
                     self.reply_error(error.as_str());
@@ -123,6 +111,9 @@ impl Engine {
             done
         });
         if let Err(error) = &outcome {
+            if self.state.sessions[token].postponed {
+                return self.wait_silently(token);
+            }
             self.reply_error(error.as_str());
         }
         self.begin_transaction();
@@ -133,10 +124,10 @@ impl Engine {
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
-        if self.state.attentive {
+        if self.state.attentive | !self.state.channels.own.is_empty() {
             self.end_caching(token, prepared.number());
+            self.tell_own();
         }
-        self.tell_own();
         true
     }
 
@@ -161,10 +152,11 @@ impl Engine {
         } else {
             refused.or_else(|| self.make_room_for(row.command, args))
         };
-        refused.map_or(Ok(number), |error| {
+        if let Some(error) = refused {
             self.state.stats.commands[number].rejected += 1;
-            Err(error)
-        })
+            return Err(error);
+        }
+        if self.state.attentive { self.hold_up(token, number).map_or(Ok(number), Err) } else { Ok(number) }
     }
 
     #[inline]
@@ -305,13 +297,14 @@ impl Engine {
         self.reply.rollback(mark);
     }
 
-    /// The request that is to be silent is run again later.
+    /// A request is run again later, and what is to be silent still is then. Returns false: it has not run.
     #[cold]
-    fn wait_silently(&mut self, token: usize) {
+    fn wait_silently(&mut self, token: usize) -> bool {
         let mode = &mut self.state.sessions[token].reply_mode;
         if *mode == ReplyMode::Skipping {
             *mode = ReplyMode::SkipNext;
         }
+        false
     }
 
     /// In: how long the request that ran last took. Counts it, and notes it if it was slow.

@@ -16,14 +16,6 @@ use crate::resp::request::Args;
 use crate::state::session::Closing;
 use crate::state::tracking::Who;
 
-/// What keeps a request from running that was let in.
-pub(super) enum Hold {
-    /// It is to be run again when the pause is over.
-    Postponed,
-    /// It is refused.
-    Refused(Error),
-}
-
 /// Commands that are no writes, but are held up with them: elsewhere they may have an effect on replicas.
 const LIKE_WRITES: &[&str] = &["pfcount", "publish", "spublish"];
 
@@ -41,21 +33,22 @@ fn is_administrative(command: &Command) -> bool {
 }
 
 impl Engine {
-    /// Before a request that was let in runs or is queued.
+    /// Before a request that was let in runs or is queued: what keeps it from that. If its client is marked as postponed
+    /// then, it is not refused, but to be run again when the pause is over.
     #[cold]
-    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Option<Hold> {
+    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Option<Error> {
         let command = commands().row(number).command;
         self.trim_tracked();
         let session = &self.state.sessions[token];
         if session.monitor && (command.has(READONLY) || writes(command)) {
-            return Some(Hold::Refused(Error::of("ERR Replica can't interact with the keyspace")));
+            return Some(Error::of("ERR Replica can't interact with the keyspace"));
         }
         if session.reserved && !self.has_become_regular(token) && !is_administrative(command) {
-            return Some(Hold::Refused(self.turn_away(token)));
+            return Some(self.turn_away(token));
         }
         if self.is_paused_for(token, command) {
             self.state.postpone(token);
-            return Some(Hold::Postponed);
+            return Some(Error::of(""));
         }
         self.keep_expired(command);
         None
