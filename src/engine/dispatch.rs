@@ -125,8 +125,7 @@ impl Engine {
             self.silence(token, mark);
         }
         if self.state.attentive | !self.state.channels.own.is_empty() {
-            self.end_caching(token, prepared.number());
-            self.tell_own();
+            self.settle(token, prepared.number());
         }
         true
     }
@@ -156,7 +155,10 @@ impl Engine {
             self.state.stats.commands[number].rejected += 1;
             return Err(error);
         }
-        if self.state.attentive { self.hold_up(token, number).map_or(Ok(number), Err) } else { Ok(number) }
+        if self.state.attentive {
+            return self.hold_up(token, number);
+        }
+        Ok(number)
     }
 
     #[inline]
@@ -299,6 +301,7 @@ impl Engine {
 
     /// A request is run again later, and what is to be silent still is then. Returns false: it has not run.
     #[cold]
+    #[inline(never)]
     fn wait_silently(&mut self, token: usize) -> bool {
         let mode = &mut self.state.sessions[token].reply_mode;
         if *mode == ReplyMode::Skipping {
