@@ -76,6 +76,9 @@ for protocol in (2, 3):
     texts = [pubsub.get_message(timeout=5) for _ in range(3)]
     assert {(m["type"], m["data"]) for m in texts if m} == {("message", "hello"), ("pmessage", "hello")}, texts
     assert heard.get(timeout=5)["data"] == "x"
+    pubsub.unsubscribe("news")
+    pubsub.punsubscribe("n?ws")
+    assert {pubsub.get_message(timeout=5)["type"] for _ in range(2)} == {"unsubscribe", "punsubscribe"}
     thread = pubsub.run_in_thread(sleep_time=0.01)
     assert r.publish("handled", "y") == 1 and heard.get(timeout=5)["data"] == "y"
     thread.stop()
@@ -255,7 +258,8 @@ const { createClient } = require("redis");
     assert.deepEqual(await r.multi().set("t", "1").incr("t").exec(), ["OK", 2]);
     const waited = other.blPop(["none", "jobs"], 5);
     await r.rPush("jobs", "one");
-    assert.deepEqual({ ...(await waited) }, { key: "jobs", element: "one" });
+    const { key, element } = await waited;
+    assert.deepEqual([String(key), String(element)], ["jobs", "one"]);
     if (process.argv[3] === "3") {
         const kept = createClient({ socket: { port: +process.argv[2] }, RESP: 3, clientSideCache: { maxEntries: 100 } });
         kept.on("error", (error) => { throw error; });

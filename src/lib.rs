@@ -24,14 +24,14 @@
 //! | 3 | [`config`] | one row a directive, in three tables; text to settings and back | opens files |
 //! | 4 | [`state`] | what commands see besides keys: sessions, figures, the records of a turn, `gate.rs` (which replies wait for the disk), `ask.rs` (what only `io` can do), `notice.rs` (who cares that a key changes), `pubsub.rs`, `waits.rs` | does I/O |
 //! | 5 | [`command`] | `spec.rs` (a row, an effect, an error), `options.rs`, one file a family, `table.rs` | holds a socket or file |
-//! | 6 | [`engine`] | `dispatch.rs` one request; `sessions.rs` what it means for others; `replay.rs` the log run again; `tick.rs`; `snapshot.rs` | makes system calls |
+//! | 6 | [`engine`] | `dispatch.rs` one request; `sessions.rs` what it means for others; `onlookers.rs` who tracks, monitors, holds up; `replay.rs` the log run again; `tick.rs`; `snapshot.rs` | makes system calls |
 //! | 7 | [`io`] | all that can fail or surprise: `clock.rs`, sockets, `server.rs` the turn, `aof/` the log on disk, signals, processes | decides what a command means |
 //!
 //! # The turn
 //!
 //! ```text
 //! wait            poll until the next tick or event; the date of the turn is taken
-//! read and run    each ready client: one read(2) into the shared buffer, then its requests, up to a quota
+//! read and run    each ready client: one read(2) into the shared buffer, then its requests, up to a part of the turn
 //! tick            every 100 ms: figures, retries, timeouts, the log's child
 //! log             the records of the turn are sealed as one batch and written with one write(2); a sync is asked for
 //! send            each client with output that may go: one writev(2)

@@ -11,7 +11,6 @@ use crate::command::spec::flag::{
 };
 use crate::command::spec::{Command, Ctx, Effect, Error, REPEATED_MAX, log_expired, repeated, tell_noted};
 use crate::engine::Engine;
-use crate::engine::onlookers::Hold;
 use crate::resp::reply::Mark;
 use crate::resp::request::{Args, ProtocolError};
 use crate::state::session::{Closing, ReplyMode};
@@ -90,16 +89,6 @@ impl Engine {
             Ok(number) => number,
             Err(error) => return self.refuse(token, mark, &error),
         };
-        if self.state.attentive {
-            match self.hold_up(token, number) {
-                None => {}
-                Some(Hold::Refused(error)) => return self.refuse(token, mark, &error),
-                Some(Hold::Postponed) => {
-                    self.wait_silently(token);
-                    return false;
-                }
-            }
-        }
         if self.state.sessions[token].multi.is_some() && !commands().row(number).command.has(NOT_QUEUED) {
             self.state.leave_uncounted();
             self.queue(token, args, number);
@@ -121,10 +110,9 @@ impl Engine {
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
-        if self.state.attentive {
-            self.end_caching(token, prepared.number());
+        if self.state.attentive | !self.state.channels.own.is_empty() {
+            self.settle(token, prepared.number());
         }
-        self.tell_own();
         true
     }
 
@@ -132,6 +120,9 @@ impl Engine {
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, token: usize, mark: Mark, error: &Error) -> bool {
+        if self.state.sessions[token].postponed {
+            return self.wait_silently(token);
+        }
         self.spoil(token);
         self.reply_error(error.as_str());
         self.silence(token, mark);
@@ -166,7 +157,13 @@ impl Engine {
         } else {
             refused.or_else(|| self.make_room_for(row.command, args))
         };
-        refused.map_or(Ok(number), |error| Err(self.rejected(token, number, error)))
+        if let Some(error) = refused {
+            return Err(self.rejected(token, number, error));
+        }
+        if self.state.attentive {
+            return self.hold_up(token, number);
+        }
+        Ok(number)
     }
 
     #[inline]
@@ -304,13 +301,15 @@ impl Engine {
         self.reply.rollback(mark);
     }
 
-    /// The request that is to be silent is run again later.
+    /// A request is run again later, and what is to be silent still is then. Returns false: it has not run.
     #[cold]
-    fn wait_silently(&mut self, token: usize) {
+    #[inline(never)]
+    fn wait_silently(&mut self, token: usize) -> bool {
         let mode = &mut self.state.sessions[token].reply_mode;
         if *mode == ReplyMode::Skipping {
             *mode = ReplyMode::SkipNext;
         }
+        false
     }
 
     /// In: how long the request that ran last took. Counts it, and notes it if it was slow.

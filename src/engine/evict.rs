@@ -17,7 +17,7 @@ use crate::config::{MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{Choice, Eviction};
 use crate::engine::Engine;
 use crate::resp::request::Args;
-use crate::state::session::Closing;
+use crate::state::session::{Closing, Session};
 
 /// Keys that one step of the background evicts.
 const KEYS_PER_STEP: usize = 64;
@@ -33,9 +33,9 @@ const TENACITY_MAX: u32 = 100;
 const BYTES_PER_KEY: usize = 64;
 /// The most keys that a command evicts because of the bytes it brings: some milliseconds of work.
 const KEYS_FOR_BYTES_MAX: usize = 8192;
-/// Clients that are marked for closing at once, at most: to close one that has much to be sent takes the kernel a
+/// Clients that are marked for closing at once, at most, unless memory is short: to close one that has much to be sent takes the kernel a
 /// fraction of a millisecond.
-pub const CLIENTS_TOGETHER: usize = 16;
+pub const CLIENTS_TOGETHER: usize = 4;
 /// Buckets or nodes that are freed in the time in which one key is evicted.
 const FREED_PER_KEY: usize = 4;
 
@@ -169,8 +169,12 @@ impl Engine {
         };
         let limit = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
         let Some(limit) = limit.filter(|_| state.persistence.loading.is_none()) else { return 0 };
+        let staying = || state.sessions.iter().filter(|(_, session)| session.closing != Closing::Now);
+        // What they take from the system is urgent. Values in their output that belong to keys as well are not.
+        let urgent = limit < staying().map(|(_, session)| session.weight as u64).sum::<u64>();
+        let memory = |session: &Session| if urgent { session.weight } else { session.memory() };
         let mut clients: Vec<(usize, usize)> =
-            state.sessions.iter().map(|(token, session)| (session.memory(), token)).collect();
+            staying().map(|(token, session)| (memory(session), token)).collect();
         let mut total: usize = clients.iter().map(|(memory, _)| memory).sum();
         if total as u64 <= limit {
             return 0;
@@ -178,7 +182,7 @@ impl Engine {
         clients.sort_unstable_by(|a, b| b.cmp(a));
         let mut marked = 0;
         for (memory, token) in clients {
-            if total as u64 <= limit || marked == CLIENTS_TOGETHER {
+            if total as u64 <= limit || marked == CLIENTS_TOGETHER && !urgent {
                 break;
             }
             let session = &mut state.sessions[token];

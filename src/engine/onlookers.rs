@@ -16,14 +16,6 @@ use crate::resp::request::Args;
 use crate::state::session::Closing;
 use crate::state::tracking::Who;
 
-/// What keeps a request from running that was let in.
-pub(super) enum Hold {
-    /// It is to be run again when the pause is over.
-    Postponed,
-    /// It is refused.
-    Refused(Error),
-}
-
 /// Commands that are no writes, but are held up with them: elsewhere they may have an effect on replicas.
 const LIKE_WRITES: &[&str] = &["pfcount", "publish", "spublish"];
 
@@ -41,24 +33,26 @@ fn is_administrative(command: &Command) -> bool {
 }
 
 impl Engine {
-    /// Before a request that was let in runs or is queued.
+    /// Before a request that was let in runs or is queued: its number, or what keeps it from that. If its client is
+    /// marked as postponed then, it is not refused, but to be run again when the pause is over.
     #[cold]
-    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Option<Hold> {
+    #[inline(never)]
+    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Result<usize, Error> {
         let command = commands().row(number).command;
         self.trim_tracked();
         let session = &self.state.sessions[token];
         if session.monitor && (command.has(READONLY) || writes(command)) {
-            return Some(Hold::Refused(Error::of("ERR Replica can't interact with the keyspace")));
+            return Err(Error::of("ERR Replica can't interact with the keyspace"));
         }
         if session.reserved && !self.has_become_regular(token) && !is_administrative(command) {
-            return Some(Hold::Refused(self.turn_away(token)));
+            return Err(self.turn_away(token));
         }
         if self.is_paused_for(token, command) {
             self.state.postpone(token);
-            return Some(Hold::Postponed);
+            return Err(Error::of(""));
         }
         self.keep_expired(command);
-        None
+        Ok(number)
     }
 
     /// A client has a place that was kept free for others: it is to close.
@@ -122,6 +116,7 @@ impl Engine {
 
     /// A command has run: the keys that it read are remembered for its client, and the request is shown.
     #[cold]
+    #[inline(never)]
     pub(super) fn look_on(&mut self, token: usize, args: Args<'_>, number: usize) {
         if self.now == UnixMs::ZERO {
             // Nobody has sent this: it comes from the log.
@@ -165,8 +160,15 @@ impl Engine {
         }
     }
 
-    /// A request is over, or the transaction that it let loose: what `CLIENT CACHING` said for it is said no more.
+    /// A request is over: what it leaves to be said is.
     #[cold]
+    #[inline(never)]
+    pub(super) fn settle(&mut self, token: usize, number: Option<usize>) {
+        self.end_caching(token, number);
+        self.tell_own();
+    }
+
+    /// A request is over, or the transaction that it let loose: what `CLIENT CACHING` said for it is said no more.
     pub(super) fn end_caching(&mut self, token: usize, number: Option<usize>) {
         let session = &mut self.state.sessions[token];
         if session.multi.is_some() || self.state.transaction.is_some() {

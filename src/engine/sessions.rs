@@ -15,13 +15,15 @@ use crate::state::blocked::Blocked;
 use crate::state::session::Wait;
 use crate::state::transaction::Queued;
 
+/// Bytes that an argument of a queued request takes beside its own, roughly.
+const ARG_OVERHEAD: usize = 24;
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Engine {
     /// Puts a request behind those that wait for `EXEC`.
     pub(super) fn queue(&mut self, token: usize, args: Args<'_>, number: usize) {
         let Some(multi) = &mut self.state.sessions[token].multi else { return };
-        multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>() + size_of::<Queued>();
+        multi.bytes += args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>() + size_of::<Queued>();
         multi.queue.push(Queued { request: args.into(), number });
         self.reply.status("QUEUED");
     }

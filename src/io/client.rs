@@ -120,8 +120,8 @@ impl Client {
             let read = if self.parser.is_direct() {
                 let fd = self.stream.fd();
                 self.parser.read_direct(|space| {
-                    room = space.len();
-                    sys::receive(fd, space)
+                    room = space.len().min(bytes_max);
+                    sys::receive(fd, &mut space[..room])
                 })
             } else {
                 let space = self.parser.space(input);

@@ -275,7 +275,7 @@ impl Host {
 
     fn evict_clients(&mut self) {
         let evicted = self.engine.evict_clients();
-        self.evicting = evicted == CLIENTS_TOGETHER;
+        self.evicting = CLIENTS_TOGETHER <= evicted;
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }

@@ -193,11 +193,24 @@ impl Request {
 }
 
 impl From<Args<'_>> for Request {
+    /// What typed requests point into are the words of all that came with them: only those of this one are copied.
     fn from(args: Args<'_>) -> Request {
+        let inside = || args.spans.iter().filter(|span| span.start != SHARED);
+        let (first, end) = if args.canonical {
+            (0, args.bytes.len())
+        } else {
+            let first = inside().map(|span| span.start as usize).min().unwrap_or(0);
+            (first, inside().map(|span| (span.start + span.len) as usize).max().unwrap_or(first))
+        };
+        let rebased = |span: &Span| match span.start {
+            SHARED => *span,
+            start => Span { start: start - first as u32, len: span.len },
+        };
+        let has_big = args.spans.iter().any(|span| span.start == SHARED);
         Request {
-            bytes: args.bytes.into(),
-            spans: args.spans.into(),
-            shared: args.shared.to_vec(),
+            bytes: args.bytes[first..end].into(),
+            spans: args.spans.iter().map(rebased).collect(),
+            shared: if has_big { args.shared.to_vec() } else { Vec::new() },
             canonical: args.canonical,
         }
     }
@@ -215,6 +228,21 @@ mod tests {
 
     fn words(request: &Request) -> Vec<&[u8]> {
         request.args().iter().collect()
+    }
+
+    #[test]
+    fn a_request_keeps_nothing_of_those_that_came_with_it() {
+        use crate::resp::request::{Batch, Input, Limits, Parser};
+        let (mut parser, mut input, mut batch) = (Parser::default(), Input::new(4096), Batch::default());
+        parser.begin(&mut input);
+        parser.feed(&mut input, b"SET a 1\r\nSET bb 22\r\n\r\nPING\r\n*2\r\n$+3\r\nGET\r\n$1\r\nx\r\n");
+        let parsed = parser.parse(&mut input, &mut batch, 64, &Limits::default());
+        let kept: Vec<Request> = parsed.iter().map(Request::from).collect();
+        assert!(3 <= kept.len(), "{:?}", parsed.error());
+        for (request, args) in kept.iter().zip(parsed.iter()) {
+            assert_eq!(words(request), args.iter().collect::<Vec<_>>());
+        }
+        assert_eq!(kept.iter().take(3).map(|request| request.bytes.len()).collect::<Vec<_>>(), [5, 7, 4]);
     }
 
     #[test]

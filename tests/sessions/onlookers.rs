@@ -74,6 +74,10 @@ fn keys_that_clients_keep() {
          2 SET a 1
          1-",
     );
+}
+
+#[test]
+fn prefixes_and_choices_of_keys() {
     same_in_resp3(
         "2 FLUSHALL
          1 CLIENT TRACKING ON BCAST PREFIX user: PREFIX x

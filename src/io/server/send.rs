@@ -1,17 +1,18 @@
 //! How replies go out, and how connections end.
 
 use super::{Server, Ticket};
+use crate::config::value::Share;
 use crate::io::client::Sent;
 use crate::io::listen::Stream;
 use crate::state::State;
-use crate::state::session::Closing;
+use crate::state::session::{Closing, Session};
 
 /// Bytes that all clients are sent in one turn; those with little to be sent may exceed it.
-const ALL_SENT_MAX: usize = 4 << 20;
+const ALL_SENT_MAX: usize = 1 << 20;
 /// Bytes that one client is sent in one turn while few have something to be sent.
 const SENT_MAX: usize = 1 << 20;
 /// The same, however many have. Less than this is sent in any turn.
-const SENT_MIN: usize = 64 << 10;
+const SENT_MIN: usize = 16 << 10;
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
 /// Bytes of a buffer that is kept; a bigger one was for a rare reply.
@@ -28,8 +29,19 @@ const CLIENT_SHARE: u64 = 4;
 /// How many bytes of replies a client may leave unread before nothing further is read from it and run: somewhat less
 /// than what ends the connection, so that who reads slowly is slowed down and not cut off. Without a limit there is
 /// none: a client may send all its requests before it reads the first reply, and would wait for ever.
+#[inline]
 pub(super) fn output_max(state: &State, session: usize) -> usize {
     let session = &state.sessions[session];
+    let normal = &state.settings.client_output_buffer_limit.normal;
+    let unlimited = normal.hard | normal.soft == 0 && state.settings.maxmemory_clients == Share::Bytes(0);
+    if unlimited && session.authenticated && session.subscriptions.is_none() {
+        return usize::MAX;
+    }
+    limited_output_max(state, session)
+}
+
+#[cold]
+fn limited_output_max(state: &State, session: &Session) -> usize {
     if !session.authenticated {
         return UNAUTHENTICATED_OUTPUT_MAX as usize / 2;
     }

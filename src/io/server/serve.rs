@@ -42,7 +42,7 @@ const ALL_REQUESTS_MAX: usize = 8 * 1024;
 /// Requests that one client may run however many others there are.
 const PART_REQUESTS_MIN: usize = 16;
 /// As [`ALL_REQUESTS_MAX`], for the bytes that are read.
-const ALL_BYTES_MAX: usize = 4 << 20;
+const ALL_BYTES_MAX: usize = 2 << 20;
 /// As [`PART_REQUESTS_MIN`], for the bytes that are read.
 const PART_BYTES_MIN: usize = 4 << 10;
 /// Nanoseconds of a turn for clients that had more than their part was enough for.
