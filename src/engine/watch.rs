@@ -73,7 +73,11 @@ impl Engine {
                 (number, cursor) = (number + 1, 0);
             }
         }
-        big.end_round();
+        let keys = &self.keys;
+        big.end_round(|database, key| {
+            let hash = keys.key(key).hash;
+            Some(keys.databases().get(database)?.table().get(key, hash)?.rough_memory())
+        });
     }
 }
 

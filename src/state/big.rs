@@ -1,8 +1,8 @@
 //! Which keys are biggest: noticed when a request that writes them is looked at for [`super::hot`], and by a walk in
 //! the background that passes a few buckets of the tables in each tick.
 //!
-//! A key that the walk has not met in its last round is gone, or not what it was, and leaves the list. Whoever shows
-//! the list looks the keys up first. Where nothing has changed since the walk began its round, it rests.
+//! At the end of a round the keys in the list are looked up: those that are gone leave it. Whoever shows the list looks
+//! them up as well. Where nothing has changed since the walk began its round, it rests.
 
 /// Keys that are kept.
 pub const BIG_MAX: usize = 64;
@@ -18,7 +18,6 @@ pub struct BigKey {
     pub key: Box<[u8]>,
     /// Bytes of memory, about.
     pub bytes: usize,
-    round: u64,
 }
 
 /// The biggest keys, and where the walk is.
@@ -47,10 +46,9 @@ impl BigKeys {
         if KEY_LEN_MAX < key.len() {
             return;
         }
-        let round = self.round;
         let known = self.keys.iter_mut().find(|it| it.database == database && *it.key == *key);
         if let Some(known) = known {
-            (known.bytes, known.round) = (bytes, round);
+            known.bytes = bytes;
         } else {
             if BIG_MAX <= self.keys.len() {
                 let least = self.keys.iter().enumerate().min_by_key(|(_, it)| it.bytes);
@@ -58,15 +56,14 @@ impl BigKeys {
                     self.keys.swap_remove(index);
                 }
             }
-            self.keys.push(BigKey { database, key: key.into(), bytes, round });
+            self.keys.push(BigKey { database, key: key.into(), bytes });
         }
         self.note_min();
     }
 
     fn note_min(&mut self) {
         let least = self.keys.iter().map(|it| it.bytes).min().unwrap_or(0);
-        // One less, so that the smallest is met again.
-        self.bytes_min = if self.keys.len() < BIG_MAX { 0 } else { least.saturating_sub(1) };
+        self.bytes_min = if self.keys.len() < BIG_MAX { 0 } else { least };
     }
 
     /// Whether the walk has anything to find: so many changes of keys there have been.
@@ -79,10 +76,13 @@ impl BigKeys {
         self.begun_at.0 = changes;
     }
 
-    /// The walk has been everywhere.
-    pub fn end_round(&mut self) {
-        let round = self.round;
-        self.keys.retain(|it| it.round == round);
+    /// The walk has been everywhere. `size` looks a key up.
+    pub fn end_round(&mut self, size: impl Fn(usize, &[u8]) -> Option<usize>) {
+        self.keys.retain_mut(|it| {
+            let bytes = size(it.database, &it.key);
+            it.bytes = bytes.unwrap_or(0);
+            bytes.is_some()
+        });
         self.note_min();
         self.round += 1;
         self.place = (0, 0);
@@ -115,16 +115,17 @@ mod tests {
         assert_eq!(big.top().len(), BIG_MAX);
         assert_eq!(big.top()[0].bytes, 1099);
         assert_eq!(big.top()[BIG_MAX - 1].bytes, 1099 - BIG_MAX + 1);
-        big.end_round();
+        big.end_round(|_, _| Some(500));
         assert!(!big.is_due(0) && big.is_due(1));
         big.begin_round(5);
         big.add(1, b"k157", 5000);
-        big.add(0, b"k5", 200);
+        big.add(0, b"as big as the others", 500);
         assert_eq!((big.top()[0].bytes, &*big.top()[0].key), (5000, &b"k157"[..]));
+        assert!(big.top().iter().all(|it| it.key.starts_with(b"k")));
         big.place = (3, 9);
         assert!(big.is_due(5));
-        big.end_round();
-        assert_eq!(big.top().len(), 1, "k5 is too small, the others were not met");
+        big.end_round(|database, key| (database == 1 && key == b"k157").then_some(4000));
+        assert_eq!((big.top().len(), big.top()[0].bytes), (1, 4000), "the others are gone");
         big.add(0, &[b'x'; KEY_LEN_MAX + 1], 9999);
         assert_eq!((big.top().len(), big.rounds()), (1, 2));
     }
