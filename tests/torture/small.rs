@@ -252,6 +252,27 @@ fn a_name_that_is_taken_is_passed_over() {
 }
 
 #[test]
+fn a_next_increment_is_not_written_before_the_old_one_is_on_disk() {
+    for policy in [AppendFsync::No, AppendFsync::Everysec] {
+        for seed in 0..40 {
+            let stage = Stage::new(policy, seed);
+            stage.say("SET a 1");
+            stage.disk.set_sync_ms(500);
+            stage.rewrite();
+            while stage.life.borrow().jobs.borrow().is_none() {
+                stage.say("APPEND b more");
+                stage.life.borrow_mut().idle(50);
+            }
+            // Killed while the old one is being synced.
+            let stage = stage.again(false);
+            stage.say("SET c 1");
+            let stage = stage.again(true);
+            assert!(stage.has("a") && stage.has("b"), "{policy:?} {seed}");
+        }
+    }
+}
+
+#[test]
 fn the_first_batch_says_that_nothing_is_synced() {
     let stage = Stage::new(AppendFsync::Everysec, 1);
     stage.say("SET a 1");

@@ -342,18 +342,18 @@ impl Store {
         Ok(())
     }
 
-    /// The last file holds nothing: what is written into it must not follow one without its last word.
+    /// The last file holds nothing: what is written into it must not follow one without its last word, nor, whatever the
+    /// policy, one that a cut of the power could still take something from.
     fn seal(&self, loaded: &[Loaded]) -> io::Result<()> {
         let full = loaded.iter().rposition(|loaded| 0 < loaded.report.size);
         let Some(full) = full.filter(|full| full + 1 < loaded.len()).map(|full| &loaded[full]) else {
             return Ok(());
         };
+        let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
         if full.report.ending == Ending::Open {
-            let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
             file.append(&[])?;
-            file.sync_now()?;
         }
-        Ok(())
+        file.sync_now()
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
