@@ -297,11 +297,8 @@ impl Store {
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
         for loaded in &loaded {
-            if self.policy != AppendFsync::No
-                && let Err(error) = self.sync_file(&loaded.path)
-            {
-                self.leave_mark();
-                return Err(error);
+            if self.policy != AppendFsync::No {
+                self.sync_file(&loaded.path).inspect_err(|_| self.leave_mark())?;
             }
             if let Some(torn) = &loaded.report.torn {
                 let path = loaded.path.display();
@@ -323,7 +320,7 @@ impl Store {
             }
             last = Some((loaded.path.clone(), loaded.report.good));
         }
-        self.seal(&loaded)?;
+        self.seal(&loaded).inspect_err(|_| self.leave_mark())?;
         self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
         let file = match self.manifest.increments.last().zip(last) {
