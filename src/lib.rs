@@ -112,8 +112,9 @@
 //! - Invariant: the `DEL` of an expired key stands in the log before the record of the command that noticed it.
 //! - Invariant: no reply leaves before the records of its turn are written, and under `always` none before those it
 //!   depends on are on disk.
-//! - Invariant: the loop never waits for the disk to sync while it serves. Exceptions by name: shutdown, the beginning
-//!   of a rewrite (where there is next to nothing to sync), and `CONFIG SET appendonly no`.
+//! - Invariant: the loop never waits for the disk to sync while it serves. Exceptions by name: shutdown, `CONFIG SET
+//!   appendonly`, and the end of a rewrite that heals the log after a sync has failed.
+//! - Invariant: the log knows its disk only by [`io::disk`], so that `tests/torture` can put one there that fails.
 //! - Invariant: the helper thread neither allocates, nor locks, nor logs; so `fork` is safe whatever it is doing.
 //! - Invariant: no client's, disk's or accept's error ends the loop.
 //! - Invariant: whoever may do everything pays one flag for it ([`state::session::Session::restricted`]); everybody else

@@ -231,7 +231,8 @@ fn data_are_in_the_layout_that_redis_has() {
     server.client().say("SET k v");
     let folder = server.dir().join("appendonlydir");
     let manifest = fs::read_to_string(folder.join("appendonly.aof.manifest")).expect("a manifest");
-    for line in manifest.lines() {
+    // What begins in # is a comment there; ours is the checksum.
+    for line in manifest.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<_> = line.split(' ').collect();
         assert!(matches!(words[..], ["file", _, "seq", _, "type", "b" | "i"]), "{line}");
         assert!(folder.join(words[1]).exists(), "{line}");

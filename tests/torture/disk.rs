@@ -16,7 +16,7 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use kvick::io::aof::sync::Syncing;
+use kvick::io::aof::sync::{Syncing, What};
 use kvick::io::disk::{Disk, DiskFile, How, Look, SharedFile};
 
 use crate::common::Random;
@@ -637,7 +637,7 @@ impl Helper {
 }
 
 impl Syncing for Helper {
-    fn request(&mut self, file: &SharedFile) -> bool {
+    fn request(&mut self, file: &SharedFile, _: What) -> bool {
         if self.under_way.is_some() {
             return false;
         }

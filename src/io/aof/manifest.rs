@@ -25,7 +25,7 @@ use std::rc::Rc;
 
 use super::fault;
 use super::words::{quote, split_words};
-use crate::io::disk::{self, Disk, DiskFile, How, Look, Real, Writing};
+use crate::io::disk::{self, Disk, DiskFile, How, Look, Real, SharedFile, Writing};
 
 /// Bytes in a line, line end included, as in Redis.
 const LINE_BYTES_MAX: usize = 1024;
@@ -284,27 +284,42 @@ impl Manifest {
     ///
     /// Errors: the manifest on disk is the old one or this one.
     pub fn commit(&self, place: &Place) -> io::Result<()> {
-        let (temporary, path) = (place.temporary_manifest(), place.manifest());
-        let written =
-            self.write(place, &temporary).and_then(|()| sync_directory(place.disk(), &place.directory));
-        let renamed = written.and_then(|()| {
-            fault::again(|| place.disk.rename(&temporary, &path)).map_err(fault::on("rename", &temporary))
-        });
-        if let Err(error) = renamed {
-            // A part of a manifest is of no use to anybody; the error that is told is the first.
-            remove_if_there(place.disk(), &temporary).unwrap_or_default();
+        let text = self.draft(place)?;
+        let synced = fault::again(|| text.sync()).map_err(fault::on("sync", &place.temporary_manifest()));
+        let named = synced.and_then(|()| sync_directory(place.disk(), &place.directory));
+        if let Err(error) = named.and_then(|()| Manifest::publish(place)) {
+            Manifest::forget_draft(place);
             return Err(error);
         }
         sync_directory(place.disk(), &place.directory)
     }
 
-    fn write(&self, place: &Place, path: &Path) -> io::Result<()> {
-        let file = fault::again(|| place.disk.open(path, How::Replace)).map_err(fault::on("create", path))?;
+    /// The first of the steps that [`Manifest::commit`] takes at once: writes this manifest beside the one on disk.
+    /// The file is to be synced next, then the directory.
+    pub fn draft(&self, place: &Place) -> io::Result<SharedFile> {
+        let path = place.temporary_manifest();
+        let file =
+            fault::again(|| place.disk.open(&path, How::Replace)).map_err(fault::on("create", &path))?;
         let text = self.format();
         let sum = format!("{SUM_MARK}{:08x}\n", crc32fast::hash(&text));
         let text = [sum.as_bytes(), &text].concat();
-        Writing(Rc::clone(&file)).write_all(&text).map_err(fault::on("write", path))?;
-        fault::again(|| file.sync()).map_err(fault::on("sync", path))
+        if let Err(error) = Writing(Rc::clone(&file)).write_all(&text) {
+            Manifest::forget_draft(place);
+            return Err(fault::on("write", &path)(error));
+        }
+        Ok(file)
+    }
+
+    /// The last: the draft is the manifest. It lasts when the directory was synced again.
+    pub fn publish(place: &Place) -> io::Result<()> {
+        let path = place.temporary_manifest();
+        fault::again(|| place.disk.rename(&path, &place.manifest())).map_err(fault::on("rename", &path))
+    }
+
+    /// A part of a manifest is of no use to anybody. The error that made it one is told; that it cannot be deleted is
+    /// not, the next start or the next draft sees to it.
+    pub fn forget_draft(place: &Place) {
+        remove_if_there(place.disk(), &place.temporary_manifest()).unwrap_or_default();
     }
 
     /// Adds a next increment, empty so far, and gives its name. Before the manifest is committed the file is to be

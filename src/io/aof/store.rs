@@ -2,9 +2,12 @@
 //!
 //! # A rewrite
 //!
-//! 1. Everything written so far is synced, so that only the file that comes next can have a torn tail.
-//! 2. A new increment is begun and, with the manifest naming it, everything from now on goes there.
-//! 3. The child is forked. It sees the data as it is at this moment and writes it to a temporary file.
+//! 1. A new increment is begun, and a manifest that names it brought to the disk, by the helper, while the old one is
+//!    still written to.
+//! 2. The old one gets its last word, and the child is forked. It sees the data as it is at this moment and writes it to
+//!    a temporary file.
+//! 3. The helper syncs the old increment. What comes meanwhile stays in memory, and so do the replies to whoever wrote
+//!    it: the new increment holds nothing before the old one is whole, so that only one can have a torn tail.
 //! 4. When it is done the child renames that file to the next base and commits the manifest, in which the new base
 //!    and the new increment stand for all files before them. Then it deletes those and ends. The parent reads the
 //!    manifest to see what was achieved, so a child that is killed at any moment leaves no doubt.
@@ -52,6 +55,7 @@ use crate::io::rdb::copy;
 use crate::state::State;
 
 mod rewrite;
+mod syncing;
 
 /// Milliseconds between two syncs under `everysec`.
 const SYNC_EVERY_MS: u64 = 1000;
@@ -82,12 +86,16 @@ pub struct Machine {
 }
 
 /// A sync that was asked for and has not been seen done.
-struct Asked {
-    /// The last batch that it takes in, and the length of the file then.
-    batch: u64,
-    offset: u64,
-    /// The file is still the one that is written to.
-    current: bool,
+#[derive(Clone, Copy)]
+enum Asked {
+    /// Of the file that is written to: the last batch that it takes in, and the length of the file then.
+    Current(u64, u64),
+    /// Of the file that was written to before, in part or as a whole.
+    Old { whole: bool },
+    /// Of what a rewrite prepares.
+    Step,
+    /// Of what is of no use any more.
+    Gone,
 }
 
 /// The log on disk.
@@ -103,6 +111,8 @@ pub struct Store {
     ours: bool,
     /// The file that is written to; `None` while the log is off.
     file: Option<AppendFile>,
+    /// The one before, while it is not synced: nothing is written until it is.
+    old: Option<SharedFile>,
     syncer: Box<dyn Syncing>,
     writers: Box<dyn Writers>,
     policy: AppendFsync,
@@ -120,6 +130,8 @@ pub struct Store {
     /// The mark that says so is there.
     is_marked: bool,
     rewrite: Rewrite,
+    /// The last batch that was written when a rewrite was wanted.
+    wanted_at: Option<u64>,
     retry_at_ms: u64,
 }
 
@@ -128,7 +140,27 @@ enum Rewrite {
     None,
     /// It begins when what was written so far is synced.
     Wanted,
+    Preparing(Box<Preparing>),
     Running(Box<Running>),
+}
+
+/// An increment that the manifest is about to name, and what has still to be synced for that.
+struct Preparing {
+    manifest: Manifest,
+    file: AppendFile,
+    step: Step,
+}
+
+/// What is to be synced next.
+enum Step {
+    /// The text of the manifest.
+    Text(SharedFile),
+    /// The names of that text and of the increment.
+    Names(SharedFile),
+    /// The name of the manifest.
+    Published(SharedFile),
+    /// Nothing.
+    Ready,
 }
 
 struct Running {
@@ -161,6 +193,7 @@ impl Store {
             claim: None,
             ours: false,
             file: None,
+            old: None,
             syncer,
             writers,
             policy: settings.appendfsync,
@@ -174,6 +207,7 @@ impl Store {
             sync_failed: false,
             is_marked: false,
             rewrite: Rewrite::None,
+            wanted_at: None,
             retry_at_ms: 0,
         }
     }
@@ -263,11 +297,8 @@ impl Store {
         manifest::delete_leftovers(&self.place)?;
         let mut last = None;
         for loaded in &loaded {
-            if self.policy != AppendFsync::No
-                && let Err(error) = self.sync_file(&loaded.path)
-            {
-                self.leave_mark();
-                return Err(error);
+            if self.policy != AppendFsync::No {
+                self.sync_file(&loaded.path).inspect_err(|_| self.leave_mark())?;
             }
             if let Some(torn) = &loaded.report.torn {
                 let path = loaded.path.display();
@@ -289,7 +320,7 @@ impl Store {
             }
             last = Some((loaded.path.clone(), loaded.report.good));
         }
-        self.seal(&loaded)?;
+        self.seal(&loaded).inspect_err(|_| self.leave_mark())?;
         self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
         let file = match self.manifest.increments.last().zip(last) {
@@ -308,18 +339,18 @@ impl Store {
         Ok(())
     }
 
-    /// The last file holds nothing: what is written into it must not follow one without its last word.
+    /// The last file holds nothing: what is written into it must not follow one without its last word, nor, whatever the
+    /// policy, one that a cut of the power could still take something from.
     fn seal(&self, loaded: &[Loaded]) -> io::Result<()> {
         let full = loaded.iter().rposition(|loaded| 0 < loaded.report.size);
         let Some(full) = full.filter(|full| full + 1 < loaded.len()).map(|full| &loaded[full]) else {
             return Ok(());
         };
+        let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
         if full.report.ending == Ending::Open {
-            let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
             file.append(&[])?;
-            file.sync_now()?;
         }
-        Ok(())
+        file.sync_now()
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -351,8 +382,14 @@ impl Store {
             file.set_synced(Some(if synced { file.offset() } else { 0 }));
         }
         self.file = Some(file);
+        self.old = None;
+        self.forget_sync();
+    }
+
+    /// Whatever is being synced is of no use any more.
+    fn forget_sync(&mut self) {
         if let Some(asked) = &mut self.under_way {
-            asked.current = false;
+            *asked = Asked::Gone;
         }
     }
 
@@ -404,7 +441,11 @@ impl Store {
         let gated = state.gate.active && !self.syncs_are_held_off(state);
         Sendable {
             synced: if gated { state.gate.synced() } else { u64::MAX },
-            written: if state.persistence.last_write_ok { u64::MAX } else { self.written_well },
+            written: if state.persistence.last_write_ok && self.old.is_none() {
+                u64::MAX
+            } else {
+                self.written_well
+            },
         }
     }
 
@@ -416,7 +457,7 @@ impl Store {
     /// Step 4 of the turn: writes the records that were gathered, as one batch, and asks for a sync as the policy
     /// says.
     pub fn write(&mut self, state: &mut State, date: UnixMs, now_ms: u64) {
-        if !state.log.pending().is_empty() {
+        if !state.log.pending().is_empty() && self.old.is_none() {
             if state.settings.aof_timestamp_enabled && date.secs() != self.last_timestamp_secs {
                 self.last_timestamp_secs = date.secs();
                 let mut stamped = Vec::with_capacity(state.log.pending().len() + 32);
@@ -463,140 +504,6 @@ impl Store {
         why.clone_into(&mut state.persistence.last_write_error);
     }
 
-    fn sync_if_due(&mut self, state: &mut State, now_ms: u64) {
-        let unsynced = self.asked < self.written;
-        let due = match self.policy {
-            AppendFsync::Always => unsynced,
-            AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
-            AppendFsync::No => false,
-        };
-        let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
-        if wanted || due && !self.syncs_are_held_off(state) {
-            self.ask_for_sync(state, now_ms);
-        }
-    }
-
-    fn ask_for_sync(&mut self, state: &mut State, now_ms: u64) {
-        let Some(file) = &self.file else { return };
-        if self.syncer.request(file.file()) {
-            self.asked = self.written;
-            self.under_way = Some(Asked { batch: self.written, offset: file.offset(), current: true });
-            (self.last_sync_ms, self.last_delay_ms) = (now_ms, now_ms);
-            state.persistence.pending_sync = true;
-            state.persistence.sync_since_ms = Some(now_ms);
-        } else if self.policy == AppendFsync::Everysec && self.last_delay_ms + 2 * SYNC_EVERY_MS <= now_ms {
-            state.persistence.delayed_fsync += 1;
-            self.last_delay_ms = now_ms;
-        }
-    }
-
-    /// The helper has finished a sync.
-    pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
-        let Some(result) = self.syncer.finished() else { return };
-        if self.policy == AppendFsync::Always
-            && let Some(since_ms) = engine.state.persistence.sync_since_ms
-        {
-            let nanos = now_ms.saturating_sub(since_ms).saturating_mul(1_000_000);
-            engine.state.note_latency("aof-fsync-always", nanos);
-        }
-        if self.note_sync(&mut engine.state, result) {
-            self.sync_if_due(&mut engine.state, now_ms);
-            self.rewrite_if_wanted(engine, now_ms);
-        } else {
-            self.rewrite_now_if_idle(engine, now_ms);
-        }
-    }
-
-    /// Waits for a sync that is under way. Before this thread syncs a file itself: whoever syncs first hears of a
-    /// failure, and nobody after.
-    fn settle(&mut self, state: &mut State) {
-        if let Some(result) = self.syncer.wait() {
-            self.note_sync(state, result);
-        }
-    }
-
-    /// Takes the result of a sync. Returns whether it was good.
-    fn note_sync(&mut self, state: &mut State, result: Result<(), i32>) -> bool {
-        state.persistence.pending_sync = false;
-        state.persistence.sync_since_ms = None;
-        // What a file that was let go of since had to hold, others hold by now.
-        let Some(asked) = self.under_way.take().filter(|asked| asked.current) else { return true };
-        if let Err(errno) = result {
-            self.note_failed_sync(state, &format!("sync: {}", io::Error::from_raw_os_error(errno)));
-            return false;
-        }
-        if self.sync_failed {
-            return true;
-        }
-        state.gate.set_synced(asked.batch);
-        if let Some(file) = &mut self.file {
-            state.persistence.unsynced_bytes = file.offset() - asked.offset;
-            if self.policy != AppendFsync::No {
-                file.set_synced(Some(asked.offset));
-            }
-        }
-        true
-    }
-
-    /// What was written to the file may be lost, and no later sync of it proves anything.
-    fn note_failed_sync(&mut self, state: &mut State, why: &str) {
-        self.note_failure(state, why);
-        self.sync_failed = true;
-        self.leave_mark();
-        if let Rewrite::Running(running) = &mut self.rewrite {
-            running.heals = false;
-        }
-    }
-
-    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
-    fn leave_mark(&mut self) {
-        if !self.is_marked {
-            let mark = self.place.unsynced_mark();
-            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
-        }
-    }
-
-    /// The file says that it ends here, and all of it is on disk.
-    fn write_last_word(&mut self, state: &mut State) -> io::Result<()> {
-        self.sync_here(state)?;
-        let Some(file) = &mut self.file else { return Ok(()) };
-        if self.policy != AppendFsync::No {
-            file.set_synced(Some(file.offset()));
-        }
-        if let Err(error) = file.append(&[]) {
-            self.note_failure(state, &error.to_string());
-            return Err(error);
-        }
-        self.sync_here(state)
-    }
-
-    /// Syncs the file in this thread.
-    fn sync_here(&mut self, state: &mut State) -> io::Result<()> {
-        self.settle(state);
-        let failed = |state: &State| io::Error::other(state.persistence.last_write_error.clone());
-        if self.sync_failed {
-            // Another sync would succeed, and prove nothing.
-            return Err(failed(state));
-        }
-        let Some(file) = &self.file else { return Ok(()) };
-        if let Err(error) = file.sync_now() {
-            self.note_failed_sync(state, &error.to_string());
-            return Err(failed(state));
-        }
-        self.asked = self.written;
-        state.gate.set_synced(self.written);
-        state.persistence.unsynced_bytes = 0;
-        Ok(())
-    }
-
-    /// Starts the rewrite that waited until everything was synced.
-    fn rewrite_if_wanted(&mut self, engine: &mut Engine, now_ms: u64) {
-        let is_synced = self.asked == self.written && self.under_way.is_none();
-        if matches!(self.rewrite, Rewrite::Wanted) && is_synced {
-            self.rewrite_now_if_idle(engine, now_ms);
-        }
-    }
-
     /// The tick: retries a write that failed, syncs an idle tail, looks after the child, starts a rewrite that is due.
     pub fn tick(&mut self, engine: &mut Engine, now_ms: u64) {
         if !self.is_on() {
@@ -608,7 +515,7 @@ impl Store {
                 if self.retry_at_ms <= now_ms {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }
-            } else {
+            } else if self.old.is_none() {
                 // Even with nothing to write: an empty batch shows whether the disk takes bytes.
                 self.write_pending(&mut engine.state);
             }
@@ -618,7 +525,7 @@ impl Store {
         self.rewrite_if_grown(engine, now_ms);
         self.rewrite_if_wanted(engine, now_ms);
         let persistence = &mut engine.state.persistence;
-        persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted);
+        persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted | Rewrite::Preparing(_));
     }
 
     /// What comes from now on goes to this file, which is empty.
@@ -672,10 +579,8 @@ impl Store {
 
     /// The log is off from now on: nobody waits for it any more.
     fn let_go(&mut self, state: &mut State) {
-        (self.file, self.claim) = (None, None);
-        if let Some(asked) = &mut self.under_way {
-            asked.current = false;
-        }
+        (self.file, self.old, self.claim) = (None, None, None);
+        self.forget_sync();
         self.sync_failed = false;
         state.log.pending_mut().clear();
         self.written = state.gate.close_batch();
@@ -695,7 +600,7 @@ impl Store {
         if !self.is_on() {
             return Ok(());
         }
-        self.settle(state);
+        self.settle_all(state);
         if !state.log.pending().is_empty() && !self.sync_failed {
             self.write_pending(state);
             if !state.persistence.last_write_ok {

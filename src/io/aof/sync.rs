@@ -20,8 +20,8 @@
 //!
 //! # Safety
 //!
-//! Two calls into libc: `fdatasync` on a descriptor that is open for as long as the call may run (see **Files**),
-//! and `pthread_sigmask` with a set on our own stack, so that signals go to the loop, whose `poll` they must end.
+//! Two calls into libc: `fdatasync` or `fsync` on a descriptor that is open for as long as the call may run (see
+//! **Files**), and `pthread_sigmask` with a set on our own stack, so that signals go to the loop, whose `poll` they must end.
 
 #![allow(unsafe_code)]
 
@@ -41,11 +41,20 @@ use crate::io::disk::SharedFile;
 /// Between two looks at a helper that is waited for.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
 
+/// What is to be synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// The content of a file.
+    Data,
+    /// Whatever it is.
+    All,
+}
+
 /// Somebody who brings files to the disk while the loop goes on.
 pub trait Syncing {
-    /// Asks for everything written to `file` until now to be brought to the disk. False: a request is under way, or
-    /// its result was not fetched yet; ask again after [`Syncing::finished`].
-    fn request(&mut self, file: &SharedFile) -> bool;
+    /// Asks for everything written to `file` until now to be brought to the disk; of a directory, the names. False: a
+    /// request is under way, or its result was not fetched yet; ask again after [`Syncing::finished`].
+    fn request(&mut self, file: &SharedFile, what: What) -> bool;
 
     /// The result of a request, once, when there is one; a failure as an `errno`.
     fn finished(&mut self) -> Option<Result<(), i32>>;
@@ -62,12 +71,13 @@ pub struct Syncer {
     helper: Option<JoinHandle<()>>,
 }
 
-/// `fd` belongs to the loop while `asked` is false, `failed` to the helper while it is true.
+/// `fd` and `all` belong to the loop while `asked` is false, `failed` to the helper while it is true.
 struct Shared {
     asked: AtomicBool,
     stop: AtomicBool,
     ready: AtomicBool,
     fd: AtomicI32,
+    all: AtomicBool,
     /// Zero: the last request succeeded.
     failed: AtomicI32,
 }
@@ -81,6 +91,7 @@ impl Syncer {
             stop: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             fd: AtomicI32::new(-1),
+            all: AtomicBool::new(false),
             failed: AtomicI32::new(0),
         });
         let starter = thread::current();
@@ -95,11 +106,12 @@ impl Syncer {
 }
 
 impl Syncing for Syncer {
-    fn request(&mut self, file: &SharedFile) -> bool {
+    fn request(&mut self, file: &SharedFile, what: What) -> bool {
         if self.held.is_some() {
             return false;
         }
         self.shared.fd.store(file.descriptor(), Ordering::Relaxed);
+        self.shared.all.store(what == What::All, Ordering::Relaxed);
         self.held = Some(Rc::clone(file));
         self.shared.asked.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
@@ -157,18 +169,18 @@ fn help(shared: &Shared, starter: &Thread, wake: &impl Fn()) {
             }
             thread::park();
         }
-        let errno = sync_data(shared.fd.load(Ordering::Relaxed)).err();
+        let errno = sync(shared.fd.load(Ordering::Relaxed), shared.all.load(Ordering::Relaxed)).err();
         shared.failed.store(errno.unwrap_or(0), Ordering::Relaxed);
         shared.asked.store(false, Ordering::Release);
         wake();
     }
 }
 
-fn sync_data(fd: RawFd) -> Result<(), i32> {
+fn sync(fd: RawFd, all: bool) -> Result<(), i32> {
     loop {
         // SAFETY: no memory is passed. `Syncer::held` keeps the descriptor open: it is replaced or cleared only
         // after `asked` was seen false, and dropped only after this thread was joined.
-        if unsafe { libc::fdatasync(fd) } == 0 {
+        if unsafe { if all { libc::fsync(fd) } else { libc::fdatasync(fd) } } == 0 {
             return Ok(());
         }
         match io::Error::last_os_error().raw_os_error() {
@@ -219,23 +231,23 @@ mod tests {
         assert_eq!(syncer.wait(), None);
         let file = file();
         for _ in 0..3 {
-            assert!(syncer.request(&file));
+            assert!(syncer.request(&file, What::Data));
             wakes.recv().expect("woken");
             assert_eq!(syncer.finished(), Some(Ok(())));
             assert_eq!(syncer.finished(), None);
         }
-        assert!(syncer.request(&file));
+        assert!(syncer.request(&file, What::All));
         assert_eq!(syncer.wait(), Some(Ok(())));
     }
 
     #[test]
     fn no_later_success_hides_a_failure() {
         let (mut syncer, wakes) = started();
-        assert!(syncer.request(&socket()));
+        assert!(syncer.request(&socket(), What::Data));
         wakes.recv().expect("woken");
-        assert!(!syncer.request(&file()), "nobody has heard of the failure");
+        assert!(!syncer.request(&file(), What::Data), "nobody has heard of the failure");
         assert_eq!(syncer.finished(), Some(Err(libc::EINVAL)));
-        assert!(syncer.request(&file()));
+        assert!(syncer.request(&file(), What::Data));
         wakes.recv().expect("woken");
         assert_eq!(syncer.finished(), Some(Ok(())));
     }
@@ -245,7 +257,7 @@ mod tests {
         let (mut syncer, wakes) = started();
         let file = file();
         let watch = Rc::downgrade(&file);
-        assert!(syncer.request(&file));
+        assert!(syncer.request(&file, What::Data));
         drop(file);
         assert!(watch.upgrade().is_some());
         wakes.recv().expect("woken");
@@ -257,10 +269,10 @@ mod tests {
     fn one_request_at_a_time() {
         let (mut syncer, wakes) = started();
         let file = file();
-        assert!(syncer.request(&file));
-        assert!(!syncer.request(&file), "the first was not fetched");
+        assert!(syncer.request(&file, What::Data));
+        assert!(!syncer.request(&file, What::Data), "the first was not fetched");
         wakes.recv().expect("woken");
-        assert!(!syncer.request(&file), "the first was not fetched");
+        assert!(!syncer.request(&file, What::Data), "the first was not fetched");
         assert_eq!(syncer.finished(), Some(Ok(())));
         assert_eq!(wakes.try_iter().count(), 0);
     }
@@ -268,7 +280,7 @@ mod tests {
     #[test]
     fn dropping_serves_what_was_asked() {
         let (mut syncer, wakes) = started();
-        assert!(syncer.request(&file()));
+        assert!(syncer.request(&file(), What::Data));
         drop(syncer);
         assert_eq!(wakes.try_iter().count(), 1);
     }

@@ -1,16 +1,20 @@
 //! The rewrite: begun, watched, and taken up or given up. The head of `store.rs` tells its steps.
 
 use std::io;
+use std::rc::Rc;
 
-use super::{HEAL_AFTER_MS, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Store};
+use super::{
+    Asked, HEAL_AFTER_MS, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Step, Store,
+};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::child::{Uncommitted, Work};
+use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Manifest};
 use crate::io::child::Finished;
 use crate::io::clock;
+use crate::io::disk::How;
 use crate::state::State;
-use crate::state::turns::Cause;
 
 impl Store {
     pub(super) fn rewrite_if_grown(&mut self, engine: &mut Engine, now_ms: u64) {
@@ -42,7 +46,7 @@ impl Store {
         }
         match self.rewrite {
             Rewrite::Running(_) => Err("ERR Background append only file rewriting already in progress"),
-            Rewrite::Wanted => Ok("Background append only file rewriting scheduled"),
+            Rewrite::Wanted | Rewrite::Preparing(_) => Ok("Background append only file rewriting scheduled"),
             Rewrite::None => {
                 self.rewrite = Rewrite::Wanted;
                 state.persistence.rewrite_scheduled = true;
@@ -54,19 +58,19 @@ impl Store {
         }
     }
 
-    /// Begins a rewrite that was wanted, if everything is written; see the head of this file.
+    /// Begins a rewrite that was wanted, or goes on with one that was prepared; see the head of `store.rs`.
     pub(super) fn rewrite_now_if_idle(&mut self, engine: &mut Engine, now_ms: u64) {
         if matches!(self.rewrite, Rewrite::Running(_)) {
             return;
         }
+        if self.sync_failed {
+            self.forget_preparing();
+        }
         if engine.state.persistence.save_in_progress {
             // One child at a time: after the snapshot.
-            self.rewrite = Rewrite::Wanted;
-            return;
-        }
-        if !engine.state.log.pending().is_empty() && !self.sync_failed {
-            // The turn has gathered records already: after they are written.
-            self.rewrite = Rewrite::Wanted;
+            if !matches!(self.rewrite, Rewrite::Preparing(_)) {
+                self.rewrite = Rewrite::Wanted;
+            }
             return;
         }
         if let Err(error) = self.start_rewrite(engine, now_ms) {
@@ -75,6 +79,9 @@ impl Store {
     }
 
     fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        if matches!(self.rewrite, Rewrite::Preparing(_)) {
+            return self.switch_over(engine, now_ms);
+        }
         if self.is_stale {
             let missing = || io::Error::other("the manifest is gone");
             self.manifest = Manifest::read(&self.place)?.ok_or_else(missing)?;
@@ -85,24 +92,79 @@ impl Store {
             engine.state.log.pending_mut().clear();
             return self.write_aside(engine, now_ms);
         }
-        let before = clock::moment();
-        self.write_last_word(&mut engine.state)?;
-        engine.state.turns.nest(Cause::Sync, before.elapsed().as_nanos() as u64);
-        let before = clock::moment();
         let (manifest, file) = self.next_increment()?;
-        let committed = manifest.commit(&self.place);
+        let step = Step::Text(manifest.draft(&self.place)?);
+        self.rewrite = Rewrite::Preparing(Box::new(Preparing { manifest, file, step }));
+        self.sync_step();
+        Ok(())
+    }
+
+    /// One of the syncs that a rewrite begins with is done.
+    pub(super) fn step_done(&mut self, engine: &mut Engine, now_ms: u64, result: Result<(), i32>) {
+        let before = clock::moment();
+        let result = result.map_err(io::Error::from_raw_os_error).and_then(|()| self.take_step());
         engine.state.note_latency("aof-rename", before.elapsed().as_nanos() as u64);
-        let kept = manifest.increments.last().map_or(0, |part| part.seq);
-        if let Err(error) = committed {
-            // It may be the one on disk all the same: then the name of the increment, which is empty, is taken.
-            if matches!(Manifest::read(&self.place), Ok(Some(found)) if found == manifest) {
-                self.manifest = manifest;
-            }
-            return Err(error);
+        if let Err(error) = result {
+            Manifest::forget_draft(&self.place);
+            self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
+        } else {
+            self.rewrite_if_wanted(engine, now_ms);
         }
-        self.manifest = manifest;
-        self.switch_to(file, &mut engine.state);
-        self.fork(engine, now_ms, kept, None)
+    }
+
+    fn take_step(&mut self) -> io::Result<()> {
+        let Rewrite::Preparing(preparing) = &mut self.rewrite else { return Ok(()) };
+        let open = || fault::again(|| self.place.disk().open(self.place.directory(), How::Read));
+        preparing.step = match &preparing.step {
+            Step::Text(_) => Step::Names(open()?),
+            Step::Names(_) => {
+                let directory = open()?;
+                Manifest::publish(&self.place)?;
+                self.manifest = preparing.manifest.clone();
+                Step::Published(directory)
+            }
+            Step::Published(_) | Step::Ready => Step::Ready,
+        };
+        Ok(())
+    }
+
+    /// What was prepared is of no use any more. An increment that the manifest names already stays, empty.
+    pub(super) fn forget_preparing(&mut self) {
+        if matches!(self.rewrite, Rewrite::Preparing(_)) {
+            Manifest::forget_draft(&self.place);
+            self.rewrite = Rewrite::Wanted;
+        }
+    }
+
+    /// The manifest names the next increment: what comes from now on goes there, and a child writes what was before.
+    fn switch_over(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        let state = &mut engine.state;
+        if !state.log.pending().is_empty() {
+            // The turn has gathered records already: whole ones, and the snapshot will have what they did.
+            self.write_pending(state);
+        }
+        let Some(old) = self.file.as_mut().filter(|_| state.log.pending().is_empty()) else {
+            return Ok(());
+        };
+        if let Err(error) = old.append(&[]) {
+            self.note_failure(state, &error.to_string());
+            return Ok(());
+        }
+        let old = Rc::clone(old.file());
+        let Rewrite::Preparing(preparing) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
+            return Ok(());
+        };
+        let Preparing { manifest, file, .. } = *preparing;
+        let kept = manifest.increments.last().map_or(0, |part| part.seq);
+        let under_way = self.under_way.take().map(|asked| match asked {
+            Asked::Current(..) => Asked::Old { whole: false },
+            other => other,
+        });
+        self.switch_to(file, state);
+        (self.old, self.under_way) = (Some(old), under_way);
+        let forked = self.fork(engine, now_ms, kept, None);
+        self.sync_if_due(&mut engine.state, now_ms);
+        forked
     }
 
     /// Begins a base and an increment that the manifest does not name before the base is whole.
@@ -217,6 +279,7 @@ impl Store {
 
     /// Ends a rewrite that is under way, before the log is switched off.
     pub(super) fn end_rewrite(&mut self, engine: &mut Engine) {
+        self.forget_preparing();
         let Rewrite::Running(mut running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
             return;
         };

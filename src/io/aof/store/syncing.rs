@@ -1,0 +1,228 @@
+//! Syncs: asked for by the policy, done by the helper, and what follows from their results.
+
+use std::io;
+
+use super::{Asked, Rewrite, SYNC_EVERY_MS, Step, Store};
+use crate::config::AppendFsync;
+use crate::engine::Engine;
+use crate::io::aof::fault;
+use crate::io::aof::sync::What;
+use crate::io::clock;
+use crate::io::disk::How;
+use crate::state::State;
+use crate::state::turns::Cause;
+
+impl Store {
+    pub(super) fn sync_if_due(&mut self, state: &mut State, now_ms: u64) {
+        if self.old.is_some() {
+            self.sync_old(state, now_ms);
+            return;
+        }
+        let unsynced = self.asked < self.written;
+        let due = match self.policy {
+            AppendFsync::Always => unsynced,
+            AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
+            AppendFsync::No => false,
+        };
+        let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
+        if wanted || due && !self.syncs_are_held_off(state) {
+            self.ask_for_sync(state, now_ms);
+        }
+    }
+
+    fn ask_for_sync(&mut self, state: &mut State, now_ms: u64) {
+        let Some(file) = &self.file else { return };
+        if self.syncer.request(file.file(), What::Data) {
+            self.asked = self.written;
+            self.under_way = Some(Asked::Current(self.written, file.offset()));
+            self.note_request(state, now_ms);
+        } else if self.policy == AppendFsync::Everysec && self.last_delay_ms + 2 * SYNC_EVERY_MS <= now_ms {
+            state.persistence.delayed_fsync += 1;
+            self.last_delay_ms = now_ms;
+        }
+    }
+
+    fn note_request(&mut self, state: &mut State, now_ms: u64) {
+        (self.last_sync_ms, self.last_delay_ms) = (now_ms, now_ms);
+        state.persistence.pending_sync = true;
+        state.persistence.sync_since_ms = Some(now_ms);
+    }
+
+    /// The file that was written to before a rewrite: whole when this is done.
+    fn sync_old(&mut self, state: &mut State, now_ms: u64) {
+        if let Some(old) = &self.old
+            && !self.sync_failed
+            && self.syncer.request(old, What::Data)
+        {
+            self.asked = self.written;
+            self.under_way = Some(Asked::Old { whole: true });
+            self.note_request(state, now_ms);
+        }
+    }
+
+    /// Asks for the next of the syncs that a rewrite begins with, if the helper is free.
+    pub(super) fn sync_step(&mut self) {
+        let Rewrite::Preparing(preparing) = &self.rewrite else { return };
+        if let Step::Text(file) | Step::Names(file) | Step::Published(file) = &preparing.step
+            && self.syncer.request(file, What::All)
+        {
+            self.under_way = Some(Asked::Step);
+        }
+    }
+
+    /// The helper has finished a sync.
+    pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
+        let was_step = matches!(self.under_way, Some(Asked::Step));
+        let Some(result) = self.syncer.finished() else { return };
+        if was_step {
+            let under_way = self.under_way.take();
+            debug_assert!(matches!(under_way, Some(Asked::Step)));
+            self.step_done(engine, now_ms, result);
+            // In turns: neither the log nor the rewrite keeps the other from the disk.
+            self.sync_if_due(&mut engine.state, now_ms);
+            self.sync_step();
+            return;
+        }
+        if self.policy == AppendFsync::Always
+            && let Some(since_ms) = engine.state.persistence.sync_since_ms
+        {
+            let nanos = now_ms.saturating_sub(since_ms).saturating_mul(1_000_000);
+            engine.state.note_latency("aof-fsync-always", nanos);
+        }
+        if self.note_sync(&mut engine.state, result) {
+            self.rewrite_if_wanted(engine, now_ms);
+            self.sync_if_due(&mut engine.state, now_ms);
+        } else {
+            self.rewrite_now_if_idle(engine, now_ms);
+        }
+    }
+
+    /// Waits for a sync that is under way. Before this thread syncs a file itself: whoever syncs first hears of a
+    /// failure, and nobody after.
+    fn settle(&mut self, state: &mut State) {
+        if let Some(result) = self.syncer.wait() {
+            if matches!(self.under_way, Some(Asked::Step)) {
+                // Whoever does not wait for the rewrite to begin gives it up.
+                self.forget_preparing();
+            }
+            self.note_sync(state, result);
+        }
+    }
+
+    /// The same, and for the file that was written to before a rewrite.
+    pub(super) fn settle_all(&mut self, state: &mut State) {
+        self.settle(state);
+        while self.old.is_some() && !self.sync_failed {
+            let since_ms = self.last_sync_ms;
+            self.sync_old(state, since_ms);
+            self.settle(state);
+        }
+    }
+
+    /// Takes the result of a sync. Returns whether it was good.
+    fn note_sync(&mut self, state: &mut State, result: Result<(), i32>) -> bool {
+        state.persistence.pending_sync = false;
+        state.persistence.sync_since_ms = None;
+        // What a file that was let go of since had to hold, others hold by now.
+        let asked = self.under_way.take().unwrap_or(Asked::Gone);
+        if matches!(asked, Asked::Gone | Asked::Step) {
+            return true;
+        }
+        if let Err(errno) = result {
+            self.note_failed_sync(state, &format!("sync: {}", io::Error::from_raw_os_error(errno)));
+            return false;
+        }
+        match asked {
+            _ if self.sync_failed => {}
+            Asked::Current(batch, offset) => {
+                state.gate.set_synced(batch);
+                if let Some(file) = &mut self.file {
+                    state.persistence.unsynced_bytes = file.offset() - offset;
+                    if self.policy != AppendFsync::No {
+                        file.set_synced(Some(offset));
+                    }
+                }
+            }
+            Asked::Old { whole: true } => {
+                self.old = None;
+                state.gate.set_synced(self.written);
+                state.persistence.unsynced_bytes = 0;
+            }
+            Asked::Old { whole: false } | Asked::Step | Asked::Gone => {}
+        }
+        true
+    }
+
+    /// What was written to the file may be lost, and no later sync of it proves anything.
+    pub(super) fn note_failed_sync(&mut self, state: &mut State, why: &str) {
+        self.note_failure(state, why);
+        self.sync_failed = true;
+        self.leave_mark();
+        if let Rewrite::Running(running) = &mut self.rewrite {
+            running.heals = false;
+        }
+    }
+
+    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
+    pub(super) fn leave_mark(&mut self) {
+        if !self.is_marked {
+            let mark = self.place.unsynced_mark();
+            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
+        }
+    }
+
+    /// Syncs, and leaves a last word in the file which says so.
+    pub(super) fn write_last_word(&mut self, state: &mut State) -> io::Result<()> {
+        self.sync_here(state)?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if self.policy != AppendFsync::No {
+            file.set_synced(Some(file.offset()));
+        }
+        if let Err(error) = file.append(&[]) {
+            self.note_failure(state, &error.to_string());
+            return Err(error);
+        }
+        self.sync_here(state)
+    }
+
+    /// Syncs the file in this thread.
+    pub(super) fn sync_here(&mut self, state: &mut State) -> io::Result<()> {
+        self.settle_all(state);
+        let failed = |state: &State| io::Error::other(state.persistence.last_write_error.clone());
+        if self.sync_failed {
+            // Another sync would succeed, and prove nothing.
+            return Err(failed(state));
+        }
+        let Some(file) = &self.file else { return Ok(()) };
+        let before = clock::moment();
+        let synced = file.sync_now();
+        state.turns.nest(Cause::Sync, before.elapsed().as_nanos() as u64);
+        if let Err(error) = synced {
+            self.note_failed_sync(state, &error.to_string());
+            return Err(failed(state));
+        }
+        self.asked = self.written;
+        state.gate.set_synced(self.written);
+        state.persistence.unsynced_bytes = 0;
+        Ok(())
+    }
+
+    /// Goes on with the rewrite that is wanted, when what was written until then is synced, so that little is left for
+    /// the sync that writes wait for; and with one that is being prepared.
+    pub(super) fn rewrite_if_wanted(&mut self, engine: &mut Engine, now_ms: u64) {
+        match &self.rewrite {
+            Rewrite::Wanted => {
+                let written = *self.wanted_at.get_or_insert(self.written);
+                if written <= engine.state.gate.synced() {
+                    self.wanted_at = None;
+                    self.rewrite_now_if_idle(engine, now_ms);
+                }
+            }
+            Rewrite::Preparing(preparing) if matches!(preparing.step, Step::Ready) => {
+                self.rewrite_now_if_idle(engine, now_ms);
+            }
+            Rewrite::Preparing(_) => self.sync_step(),
+            _ => {}
+        }
+    }
+}
