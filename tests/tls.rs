@@ -262,7 +262,7 @@ fn storms_of_handshakes_leave_others_their_turn() {
 #[test]
 fn limits_of_clients_hold() {
     let certificates = Certificates::make();
-    let tls = certificates.server(&["--maxclients", "2"]);
+    let tls = certificates.server(&["--maxclients", "2", "--maxclients-reserved", "0"]);
     let friend = certificates.friend();
     let mut first = tls.client(&friend);
     assert_eq!(pong(), first.say("PING"));

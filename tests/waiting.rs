@@ -281,7 +281,8 @@ impl Model {
             _ => match self.run(words) {
                 Outcome::Said(text) => self.say(who, text),
                 Outcome::Waits(keys, millis) => {
-                    let until = if millis == 0 { i64::MAX } else { self.now + millis };
+                    // Nobody waits for less than was asked, and the millisecond that it is has begun already.
+                    let until = if millis == 0 { i64::MAX } else { self.now + millis + 1 };
                     self.people[who].waits = Some((words.to_vec(), keys, until));
                     self.line.push(who);
                 }

@@ -302,9 +302,7 @@ impl Server {
         let idle = served && self.sending.is_empty() && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
-        // Until the millisecond is over: no wait ends early.
-        let until_next =
-            (next.saturating_mul(1000).saturating_add(999)).saturating_sub(self.host.clock.mono_micros());
+        let until_next = next.saturating_mul(1000).saturating_sub(self.host.clock.mono_micros());
         let ripe = idle && self.host.may_ripen();
         let most = match (ripe, self.quiet) {
             (false, _) => u64::MAX,
