@@ -34,6 +34,9 @@ pub(super) const BUCKET_BYTES: usize = 64;
 /// Buckets whose memory is given back at once: 2 MiB, the size of a huge page.
 pub(super) const SLICE: usize = 32 * 1024;
 
+/// Where the end of an element of a common size is.
+const SPAN: usize = 48;
+
 /// Buckets from which on an array is mapped (1 MiB). Smaller ones come from the allocator, which is quicker; bigger
 /// ones must come as untouched zero pages and must go slice by slice, and no allocator promises either.
 const MAPPED_FROM: usize = 16 * 1024;
@@ -401,7 +404,10 @@ impl<E: Element> Bucket<E> {
     #[inline]
     pub(super) fn prefetch_tagged(&self, tag: u8) {
         let found = self.position(tag, &mut |element| {
-            prefetch(element.address());
+            let address = element.address();
+            prefetch(address);
+            // An element of a common size lies in two lines more often than in one.
+            prefetch(address.wrapping_add(SPAN));
             false
         });
         debug_assert!(found.is_none());
