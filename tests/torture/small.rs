@@ -179,6 +179,33 @@ fn a_start_after_a_failed_sync_shows_nothing_before_it_is_written_anew() {
 }
 
 #[test]
+fn a_start_that_cannot_look_for_the_mark_does_not_take_it_for_gone() {
+    let (mut refused, mut begun) = (0, 0);
+    for cut in 1.. {
+        let stage = Stage::new(AppendFsync::Everysec, 1);
+        stage.say("SET a 1");
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.wait();
+        let Stage { clock, disk, life, .. } = stage;
+        drop(life);
+        disk.restart();
+        // From this operation of the start on, the disk answers nothing.
+        disk.cut_at(Some(disk.figures().operations + cut));
+        match Life::start(&disk, &clock, plan(AppendFsync::Everysec), 7) {
+            Ok(life) => {
+                assert!(!life.engine.state.persistence.last_write_ok, "operation {cut}");
+                begun += 1;
+            }
+            Err(_) => refused += 1,
+        }
+        if !disk.is_off() {
+            break;
+        }
+    }
+    assert!(0 < refused && 0 < begun);
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_is_not_written_over() {
     let stage = Stage::new(AppendFsync::Everysec, 1);
     stage.say("SET a 1");

@@ -333,7 +333,7 @@ impl Store {
             }
         };
         self.ours = true;
-        self.sync_failed = manifest::look(self.place.disk(), &self.place.unsynced_mark()).is_ok();
+        self.sync_failed = self.has_mark()?;
         self.is_marked = self.sync_failed;
         self.adopt_file(file, !self.sync_failed);
         Ok(())
@@ -351,6 +351,16 @@ impl Store {
             file.append(&[])?;
         }
         file.sync_now()
+    }
+
+    /// Whether a sync failed before this start. A disk that does not say is not one that says no.
+    fn has_mark(&self) -> io::Result<bool> {
+        let mark = self.place.unsynced_mark();
+        match manifest::look(self.place.disk(), &mark) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(fault::on("look for", &mark)(error)),
+        }
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
