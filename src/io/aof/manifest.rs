@@ -397,7 +397,7 @@ pub enum Found {
 /// begun beside the data;
 /// the manifest names a file that is not there.
 pub fn find(place: &Place, old: &Path) -> io::Result<Found> {
-    let is_old_there = look(place.disk(), old).is_ok_and(|look| !look.is_directory);
+    let is_old_there = look_for(place.disk(), old)?.is_some_and(|look| !look.is_directory);
     match Manifest::read(place)? {
         Some(manifest) if is_old_there && is_to_be_upgraded(place, &manifest) => {
             Ok(Found::OldStyle(old.to_path_buf()))
@@ -498,8 +498,8 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
         let path = place.path(&name);
         // An empty one holds nothing: a first start that was interrupted before its manifest leaves it.
         // One with a second name is a dump that was to become the base when the manifest was not written any more.
-        let is_full = || look(place.disk(), &path).is_ok_and(|look| 0 < look.size && look.links == 1);
-        if place.owns(&name) && is_full() {
+        let is_full = |look: Look| 0 < look.size && look.links == 1;
+        if place.owns(&name) && look_for(place.disk(), &path)?.is_some_and(is_full) {
             let text = format!(
                 "{} is there but the manifest {} is not, or names nothing: starting would begin a new log beside that data. Restore \
                  the manifest, or move the files of the log elsewhere",
@@ -567,6 +567,15 @@ fn has_data(disk: &dyn Disk, path: &Path, folder: &Path) -> bool {
     let manifest = disk.open(path, How::Read).and_then(|file| Manifest::read_open(&*file, path));
     let is_full = |part: &Part| look(disk, &folder.join(&part.name)).is_ok_and(|look| 0 < look.size);
     manifest.is_ok_and(|manifest| manifest.parts().any(is_full))
+}
+
+/// As [`look`]; `None` if nothing is there. A disk that does not say is not one that says no.
+pub(super) fn look_for(disk: &dyn Disk, path: &Path) -> io::Result<Option<Look>> {
+    match look(disk, path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fault::on("look for", path)(error)),
+    }
 }
 
 pub(super) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Look> {

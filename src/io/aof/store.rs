@@ -353,14 +353,9 @@ impl Store {
         file.sync_now()
     }
 
-    /// Whether a sync failed before this start. A disk that does not say is not one that says no.
+    /// Whether a sync failed before this start.
     fn has_mark(&self) -> io::Result<bool> {
-        let mark = self.place.unsynced_mark();
-        match manifest::look(self.place.disk(), &mark) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(fault::on("look for", &mark)(error)),
-        }
+        Ok(manifest::look_for(self.place.disk(), &self.place.unsynced_mark())?.is_some())
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {

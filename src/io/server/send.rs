@@ -8,11 +8,11 @@ use crate::state::State;
 use crate::state::session::{Closing, Session};
 
 /// Bytes that all clients are sent in one turn; those with little to be sent may exceed it.
-const ALL_SENT_MAX: usize = 1 << 20;
+const ALL_SENT_MAX: usize = 4 << 20;
 /// Bytes that one client is sent in one turn while few have something to be sent.
 const SENT_MAX: usize = 1 << 20;
 /// The same, however many have. Less than this is sent in any turn.
-const SENT_MIN: usize = 16 << 10;
+const SENT_MIN: usize = 64 << 10;
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
 /// Bytes of a buffer that is kept; a bigger one was for a rare reply.
