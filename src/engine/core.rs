@@ -94,7 +94,7 @@ impl Engine {
     }
 
     pub(super) fn set_resizing(&mut self) {
-        let reluctant = 0 < self.snapshots_running || self.memory_tight;
+        let reluctant = self.has_snapshot() || self.memory_tight;
         self.keys.set_resizing(match (self.state.debug.dict_resizing, reluctant) {
             (false, _) => Resizing::Forbidden,
             (true, true) => Resizing::Avoided,

@@ -408,7 +408,7 @@ impl Host {
         self.engine.watch_keys(elapsed);
         self.web.tick(now);
         self.evict_clients();
-        if self.ripening.in_tick() && !self.engine.has_snapshot() {
+        if self.ripening.in_tick() && self.may_ripen() {
             self.ripen();
         }
         self.watch_certificates();
