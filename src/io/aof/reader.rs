@@ -269,7 +269,8 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
 /// Whether a base was written as one, and given its name when it was whole; a file from before there were manifests
 /// is called otherwise.
 pub(super) fn is_written_whole(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".base.aof"))
+    let ends_in = |end| path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(end));
+    ends_in(b".base.aof") || ends_in(b".base.rdb")
 }
 
 /// The last word is missing in a file that had it when what follows was begun.
@@ -379,7 +380,11 @@ impl Reader<'_> {
     fn preamble(&mut self) -> Result<(), Trouble> {
         let left = usize::try_from(self.window.left()).unwrap_or(usize::MAX);
         self.want(left.min(file::VALKEY.len()))?;
-        if !PREAMBLES.iter().any(|preamble| self.window.bytes().starts_with(preamble)) {
+        let bytes = self.window.bytes();
+        if 0 < left && PREAMBLES.iter().any(|preamble| left < preamble.len() && preamble.starts_with(bytes)) {
+            return Err(Trouble::Rdb(Fault { at: left as u64, trouble: rdb::Trouble::Short }));
+        }
+        if !PREAMBLES.iter().any(|preamble| bytes.starts_with(preamble)) {
             return Ok(());
         }
         let keys = self.sink.rdb().ok_or(Trouble::Preamble)?;
