@@ -438,8 +438,7 @@ impl Life {
             self.store.synced(&mut self.engine, now_ms);
             self.store.tick(&mut self.engine, now_ms);
         }
-        let date = self.engine.now();
-        self.store.write(&mut self.engine.state, date, now_ms);
+        self.store.write(&mut self.engine.state, now_ms);
         let sendable = self.store.sendable(&self.engine.state);
         for client in 0..self.clients.len() {
             self.send(client, sendable);
