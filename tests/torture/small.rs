@@ -19,7 +19,7 @@ use crate::life::{Life, Plan, run_child, settings};
 const SOME_TICKS: usize = 30;
 
 fn plan(policy: AppendFsync) -> Plan {
-    Plan { policy, rdb: true, clients: 1, rewrite_every: 0 }
+    Plan { policy, rdb: true, clients: 1, rewrite_every: 0, backup_every: 0 }
 }
 
 /// A server on a disk.
