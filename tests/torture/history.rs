@@ -67,8 +67,8 @@ struct History<'a> {
     ended_ms: u64,
     /// Told units younger than this many milliseconds at the cut may be gone; `None`: any that were not synced.
     bound_ms: Option<u64>,
-    /// Backups that were done, and what they may hold.
-    backups: Vec<(PathBuf, Vec<Rc<Data>>)>,
+    /// Backups that were found, what they may hold, and whether they were said to be done.
+    backups: Vec<(PathBuf, Vec<Rc<Data>>, bool)>,
     tally: &'a mut Tally,
 }
 
@@ -297,24 +297,31 @@ impl History<'_> {
         drop(life);
         self.disk.restart();
         for (target, data, told) in backups {
-            self.note_backup(target, data, told);
+            if self.check_backup(&target, &data, told) {
+                self.tally.backups += u64::from(told);
+                self.backups.push((target, data, told));
+            }
         }
         self.check_backups();
     }
 
-    /// A backup was asked for in the life that is over: it is there if that was said, and otherwise whole or none.
-    fn note_backup(&mut self, target: PathBuf, data: Vec<Rc<Data>>, told: bool) {
-        let found = read_copy(&self.disk, &target);
-        let is_whole = matches!(&found, Ok(Some(found)) if self.is_one_of(found, &data));
+    /// A backup is whole if it was said to be done, and otherwise whole or none. Returns whether it is there.
+    fn check_backup(&self, target: &Path, data: &[Rc<Data>], told: bool) -> bool {
+        let found = read_copy(&self.disk, target);
+        let is_whole = matches!(&found, Ok(Some(found)) if self.is_one_of(found, data));
         let is_none = match found {
             Ok(found) => found.is_none(),
             // A server would not start on it, for the reason that there is no manifest.
             Err(error) => error.to_string().contains("is there but the manifest"),
         };
         assert!(is_whole || is_none && !told, "{self:?}: {} is not what must be there", target.display());
-        if is_whole {
-            self.tally.backups += u64::from(told);
-            self.backups.push((target, data));
+        is_whole
+    }
+
+    /// Backups are what they were, whatever has become of the log since.
+    fn check_backups(&mut self) {
+        for (target, data, told) in self.backups.iter().rev().take(3) {
+            self.check_backup(target, data, *told);
         }
     }
 
@@ -322,15 +329,6 @@ impl History<'_> {
         let date = (BEGIN_MS + self.clock.get()) as i64;
         let found = alive(found, date);
         all.iter().any(|data| alive(data, date) == found)
-    }
-
-    /// The backups are what they were, whatever has become of the log since.
-    fn check_backups(&mut self) {
-        for (target, data) in self.backups.iter().rev().take(3) {
-            let found = read_copy(&self.disk, target).unwrap_or_else(|error| panic!("{self:?}: {error}"));
-            let is_one = found.is_some_and(|found| self.is_one_of(&found, data));
-            assert!(is_one, "{self:?}: {} is not what must be there any more", target.display());
-        }
     }
 
     /// What was found is what was there after one of the units that it may be.

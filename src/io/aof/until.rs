@@ -176,9 +176,11 @@ fn find(place: &Place, manifest: &Manifest, until: UnixMs) -> io::Result<Option<
             place.directory().display(),
             cut.date.0
         )),
+        // Right behind what is said to be of this moment.
+        (_, Some(last), Some((file, at))) if last == until => Ok(Some(Cut { file, at, date: until })),
         (_, Some(last), Some((file, at))) => refused(format!(
             "what {} holds from byte {at} on was written without aof-timestamp-enabled, some time after {}. Go back to \
-             that, or to a time after the next line that begins in #MS: or #TS:",
+             that moment, or to one after the next line that begins in #MS: or #TS:",
             path(file),
             last.0
         )),
