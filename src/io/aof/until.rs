@@ -193,8 +193,8 @@ fn find(place: &Place, manifest: &Manifest, until: UnixMs) -> io::Result<Option<
 
 /// Links the whole log to a directory beside its own, and says to which.
 fn keep(place: &Place, manifest: &Manifest, until: UnixMs) -> io::Result<PathBuf> {
-    let around = manifest::parent(place.directory());
-    let mut target = around.join(format!("before-load-until-{}", until.0));
+    let beside = |name: String| place.directory().with_file_name(name);
+    let mut target = beside(format!("before-load-until-{}", until.0));
     for attempt in 1..ATTEMPTS_MAX {
         match Copy::lay_out(place, manifest, &target, true) {
             Ok((copy, todo)) => {
@@ -204,7 +204,7 @@ fn keep(place: &Place, manifest: &Manifest, until: UnixMs) -> io::Result<PathBuf
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
-        target = around.join(format!("before-load-until-{}-{attempt}", until.0));
+        target = beside(format!("before-load-until-{}-{attempt}", until.0));
     }
     Err(fault::on("create another", &target)(ErrorKind::AlreadyExists.into()))
 }
