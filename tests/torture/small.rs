@@ -509,8 +509,8 @@ fn going_back_may_be_cut_off_at_any_operation() {
             kept += 1;
         } else {
             let names = disk.files();
-            let target = names.iter().filter_map(|path| path.iter().next());
-            let target = target.filter(|name| name.as_encoded_bytes().starts_with(b"before-")).next_back();
+            let mut first = names.iter().filter_map(|path| path.iter().next());
+            let target = first.rfind(|name| name.as_encoded_bytes().starts_with(b"before-"));
             let target = Path::new(target.expect("all of it is kept")).to_path_buf();
             let all = read_copy(&disk, &target).expect("whole").expect("it is there");
             assert!(all.contains_key(&key("a")) && all.contains_key(&key("b")), "operation {cut}");

@@ -38,24 +38,22 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
-use crate::io::aof::batch;
 use crate::io::aof::child::{Forked, Work, Writers};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Found, Manifest, Place};
 use crate::io::aof::reader::{self, Ending, Loaded, Sink};
 use crate::io::aof::sync::{Syncer, Syncing};
-use crate::io::aof::until;
 use crate::io::child::Writer;
 use crate::io::disk::{Disk, How, Real, SharedFile};
 use crate::io::rdb::copy;
 use crate::state::State;
 
 mod backup;
+mod moment;
 mod rewrite;
 mod syncing;
 
@@ -243,29 +241,6 @@ impl Store {
                 manifest::upgrade(&self.place, &path)?
             }
         };
-        reader::total_bytes(&self.place, &self.manifest)
-    }
-
-    /// Goes back to what the log held at a date, before it is loaded. Returns the bytes that [`Store::load`] will read.
-    ///
-    /// # Errors
-    ///
-    /// As [`until::go_back`].
-    pub fn go_back(&mut self, until: UnixMs) -> io::Result<u64> {
-        if self.is_new() {
-            let text = "--load-until needs a log, and there is none yet";
-            return Err(io::Error::new(ErrorKind::NotFound, text));
-        }
-        let (manifest, kept) = until::go_back(&self.place, &self.manifest, until)?;
-        self.manifest = manifest;
-        if let Some(kept) = kept {
-            log::warn!(
-                "The log was taken back to {}. All of it is kept in {}: start with --dir there to see it, delete that \
-                 directory when it is not needed any more",
-                until.0,
-                kept.display()
-            );
-        }
         reader::total_bytes(&self.place, &self.manifest)
     }
 
@@ -529,30 +504,6 @@ impl Store {
             }
             Err(error) => self.note_failure(state, &error.to_string()),
         }
-    }
-
-    /// `aof-timestamp-enabled`: says of the records that nothing says it of yet when they were written.
-    #[cold]
-    fn stamp(&mut self, state: &mut State) {
-        let date = UnixMs(state.process.now_ms);
-        let pending = state.log.pending_mut();
-        if pending.len() == self.stamped {
-            return;
-        }
-        let mut stamps = Vec::with_capacity(64);
-        batch::moment(&mut stamps, date.0);
-        if date.secs() != self.last_timestamp_secs {
-            self.last_timestamp_secs = date.secs();
-            batch::timestamp(&mut stamps, date.secs());
-        }
-        pending.splice(self.stamped..self.stamped, stamps);
-        self.stamped = pending.len();
-    }
-
-    /// The records that were gathered are written, or not wanted any more.
-    fn drop_pending(&mut self, state: &mut State) {
-        state.log.pending_mut().clear();
-        self.stamped = 0;
     }
 
     fn note_failure(&mut self, state: &mut State, why: &str) {
