@@ -93,7 +93,8 @@
 //!   what has not been announced is another server's. What torn and corrupt mean exactly stands in
 //!   [`io::aof::reader`].
 //! - **Notes**: a rewritten base says `#KEYS count` before each database, so that whoever loads it can size the table
-//!   ahead; `#TS:seconds` is Redis's own, under `aof-timestamp-enabled`.
+//!   ahead; `#TS:seconds` is Redis's own, under `aof-timestamp-enabled`, and `#MS:milliseconds`
+//!   stands before it in each batch then, for `--load-until` ([`io::aof::until`]).
 //!
 //! # Invariants
 //!
@@ -114,6 +115,8 @@
 //!   depends on are on disk.
 //! - Invariant: the loop never waits for the disk to sync while it serves. Exceptions by name: shutdown, `CONFIG SET
 //!   appendonly`, and the end of a rewrite that heals the log after a sync has failed.
+//! - Invariant: a file of the log that is not written to any more is never changed in place, as it may have another
+//!   name, in a backup ([`io::aof::backup`]).
 //! - Invariant: the log knows its disk only by [`io::disk`], so that `tests/torture` can put one there that fails.
 //! - Invariant: the helper thread neither allocates, nor locks, nor logs; so `fork` is safe whatever it is doing.
 //! - Invariant: no client's, disk's or accept's error ends the loop.

@@ -1,6 +1,8 @@
 //! The binary as a process: what a user, an init system and the tools that come with Redis see of it.
 
 mod common;
+#[path = "server/backup.rs"]
+mod backup;
 #[path = "server/disk.rs"]
 mod disk;
 #[path = "server/network.rs"]

@@ -65,7 +65,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// Whether the client is on this machine, for the directives that only such a one may change.
-fn is_local(session: &Session) -> bool {
+pub(super) fn is_local(session: &Session) -> bool {
     session.unix || session.addr.starts_with("127.") || session.addr.starts_with("[::1]:")
 }
 

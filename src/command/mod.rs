@@ -35,6 +35,7 @@ pub mod connection;
 pub mod client;
 pub mod replication;
 pub mod config;
+pub mod backup;
 pub mod memory;
 pub mod info;
 pub mod slowlog;

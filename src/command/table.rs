@@ -32,6 +32,7 @@ static FAMILIES: &[&[Command]] = &[
     crate::command::client::COMMANDS,
     crate::command::replication::COMMANDS,
     crate::command::config::COMMANDS,
+    crate::command::backup::COMMANDS,
     crate::command::memory::COMMANDS,
     crate::command::info::COMMANDS,
     crate::command::slowlog::COMMANDS,

@@ -49,6 +49,8 @@ pub struct Look {
     pub size: u64,
     /// How many names it has.
     pub links: u64,
+    /// What all its names have in common, and no other file of the file system has.
+    pub number: u64,
 }
 
 /// A file that is open. Dropping it closes it, and gives up a claim.
@@ -194,7 +196,12 @@ impl Disk for Real {
 
     fn look(&self, path: &Path) -> io::Result<Look> {
         let found = fs::metadata(path)?;
-        Ok(Look { is_directory: found.is_dir(), size: found.len(), links: found.nlink() })
+        Ok(Look {
+            is_directory: found.is_dir(),
+            size: found.len(),
+            links: found.nlink(),
+            number: found.ino(),
+        })
     }
 }
 

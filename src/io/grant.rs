@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::acl::file;
@@ -36,6 +36,7 @@ impl Host {
             Ask::Save => self.save(),
             Ask::SaveInBackground { schedule } => self.save_in_background(schedule),
             Ask::CancelSave => self.cancel_save(),
+            Ask::Backup { directory } => self.back_up(session, &directory),
             Ask::ApplySettings { changed, before } => self.apply_settings(&changed, *before),
             Ask::RewriteConfig => {
                 let done =
@@ -126,6 +127,18 @@ impl Host {
             self.engine.reply().status("Scheduled background saving cancelled");
         } else {
             self.engine.reply_error("ERR Background saving is currently not in progress or scheduled");
+        }
+    }
+
+    fn back_up(&mut self, session: usize, directory: &Path) {
+        let now_ms = self.clock.mono_ms();
+        match self.store.ask_for_backup(&mut self.engine, directory, now_ms) {
+            // Nobody ends this wait but the backup itself, `CLIENT UNBLOCK` neither.
+            Ok(()) => {
+                let id = self.engine.state.sessions[session].id;
+                self.waiting.push(Waiting { session, id, wish: Wish::Backup, until_ms: u64::MAX });
+            }
+            Err(text) => self.engine.reply_error(text),
         }
     }
 
@@ -356,12 +369,14 @@ impl Host {
             return ended;
         }
         let synced = self.engine.state.gate.synced();
+        let backed_up = self.store.take_backup();
         let sessions = &self.engine.state.sessions;
         self.waiting
             .retain(|waiting| sessions.get(waiting.session).is_some_and(|session| session.id == waiting.id));
         let is_over = |waiting: &Waiting| {
             let granted = matches!(waiting.wish, Wish::Sync { batch, replicas: 0 } if batch <= synced);
             let told = matches!(sessions[waiting.session].wait, Wait::TimedOut | Wait::Failed);
+            let granted = granted || waiting.wish == Wish::Backup && backed_up.is_some();
             granted || told || waiting.until_ms <= now
         };
         let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
@@ -373,6 +388,10 @@ impl Host {
                 _ if wait == Wait::Failed => self.engine.reply_error(UNBLOCKED),
                 Wish::Sync { batch, .. } => self.reply_synced(batch),
                 Wish::Replicas => self.engine.reply().integer(0),
+                Wish::Backup => {
+                    let result = backed_up.clone().unwrap_or(Ok(()));
+                    self.reply_done(result.map_err(|why| format!("ERR Backup failed: {why}")));
+                }
             }
             self.engine.silence(waiting.session, mark);
             self.engine.leave(waiting.session);

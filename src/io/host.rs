@@ -42,6 +42,8 @@ pub enum Wish {
     },
     /// Replicas, of which there are none.
     Replicas,
+    /// The backup that it has asked for.
+    Backup,
 }
 
 /// A client that waits.
@@ -299,8 +301,8 @@ impl Host {
             let is_read_at_start = !self.store.is_on();
             self.snapshots.forget(&mut self.engine, is_read_at_start);
         }
-        let (date, now) = (self.engine.now(), self.engine.state.process.mono_ms);
-        self.store.write(&mut self.engine.state, date, now);
+        let now = self.engine.state.process.mono_ms;
+        self.store.write(&mut self.engine.state, now);
     }
 
     /// The helper has finished a sync.

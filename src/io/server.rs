@@ -140,11 +140,15 @@ impl Server {
         Ok(server)
     }
 
-    /// Loads the data, then serves until told to stop. Returns the exit code.
-    pub fn run(mut self) -> i32 {
+    /// Loads the data, as it was at a date if one is given, then serves until told to stop. Returns the exit code.
+    pub fn run(mut self, until: Option<UnixMs>) -> i32 {
         let mut events = Events::with_capacity(1024);
         let appendonly = self.host.engine.state.settings.appendonly;
-        let loaded = if appendonly { self.load_log(&mut events) } else { self.load_dump(&mut events) };
+        let loaded = match appendonly {
+            true => self.load_log(&mut events, until),
+            false if until.is_some() => Err(io::Error::other("--load-until needs the log: appendonly is no")),
+            false => self.load_dump(&mut events),
+        };
         if let Err(error) = loaded {
             log::error!("{error}");
             self.remove_unix_sockets();
@@ -171,8 +175,11 @@ impl Server {
     }
 
     /// Loads the log; clients that connect meanwhile hear `-LOADING`. Without a log a dump is what it begins with.
-    fn load_log(&mut self, events: &mut Events) -> io::Result<()> {
-        let total = self.host.store.find()?;
+    fn load_log(&mut self, events: &mut Events, until: Option<UnixMs>) -> io::Result<()> {
+        let mut total = self.host.store.find()?;
+        if let Some(until) = until {
+            total = self.host.store.go_back(until)?;
+        }
         let dump = self.dump().filter(|_| self.host.store.is_new());
         let (place, manifest) = self.host.store.files();
         let total = dump.as_ref().map_or(total, |(_, size)| *size);
@@ -469,7 +476,7 @@ impl Sink for Serving<'_> {
         self.replay.soon(&self.server.host.engine, request);
     }
 
-    fn note(&mut self, line: &[u8]) {
+    fn note(&mut self, line: &[u8], _: u64) {
         let engine = &mut self.server.host.engine;
         let bytes_max = engine.state.persistence.loading.as_ref().map_or(0, |loading| loading.total_bytes);
         self.replay.note(engine, line, bytes_max);

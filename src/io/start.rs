@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::base::date::UnixMs;
+use crate::base::number::parse_u64;
 use crate::command::acl::file;
 use crate::command::registry::Names;
 use crate::command::table::install;
@@ -20,6 +22,7 @@ const RESERVED_FILES: u64 = 32;
 const HELP: &str = "\
 Usage: kvick [/path/to/kvick.conf] [options] [-]
        kvick - (read the configuration from standard input)
+       kvick [...] --load-until <unix-ms> (with the data as it was then, see aof-timestamp-enabled)
        kvick check-aof [--fix] <file.manifest|file.aof>
        kvick --check-config <file>
        kvick -v or --version
@@ -41,6 +44,8 @@ struct Loaded {
     notices: Vec<Notice>,
     /// Absolute path of the configuration file; empty if there is none.
     file: String,
+    /// `--load-until`.
+    until: Option<UnixMs>,
 }
 
 /// Runs the program. Returns its exit code.
@@ -100,7 +105,8 @@ fn check_aof(arguments: &[String]) -> i32 {
 }
 
 fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
-    let CommandLine { file, stdin, text } = config::from_command_line(arguments);
+    let (arguments, until) = take_load_until(arguments)?;
+    let CommandLine { file, stdin, text } = config::from_command_line(&arguments);
     let mut whole = String::new();
     let mut path = String::new();
     if let Some(file) = file {
@@ -121,7 +127,21 @@ fn load_settings(arguments: &[String]) -> Result<Loaded, String> {
         .map_err(|error| error.to_string())?;
     Names::renamed(install(), &settings.rename_command)?;
     file::configured(&settings)?;
-    Ok(Loaded { settings, notices, file: path })
+    Ok(Loaded { settings, notices, file: path, until })
+}
+
+/// Takes `--load-until` and its date out of the arguments. It is no directive: in a file it would go back at each start.
+fn take_load_until(arguments: &[String]) -> Result<(Vec<String>, Option<UnixMs>), String> {
+    let mut rest = arguments.to_vec();
+    let Some(at) = rest.iter().position(|argument| argument == "--load-until") else {
+        return Ok((rest, None));
+    };
+    let taken: Vec<String> = rest.drain(at..rest.len().min(at + 2)).collect();
+    let date = taken.get(1).and_then(|text| parse_u64(text.as_bytes())).and_then(|ms| i64::try_from(ms).ok());
+    let Some(date) = date.filter(|_| !rest.iter().any(|argument| argument == "--load-until")) else {
+        return Err("--load-until needs one date, in milliseconds since the epoch".to_owned());
+    };
+    Ok((rest, Some(UnixMs(date))))
 }
 
 /// What follows begins a line of its own.
@@ -166,9 +186,10 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 fn run(loaded: Loaded) -> i32 {
+    let until = loaded.until;
     match start(loaded) {
         Ok((server, pidfile)) => {
-            let code = server.run();
+            let code = server.run(until);
             if let Some(path) = pidfile
                 && let Err(error) = std::fs::remove_file(&path)
             {
@@ -187,7 +208,7 @@ fn run(loaded: Loaded) -> i32 {
 }
 
 fn start(loaded: Loaded) -> Result<(Server, Option<PathBuf>), String> {
-    let Loaded { mut settings, notices, file } = loaded;
+    let Loaded { mut settings, notices, file, .. } = loaded;
     if settings.daemonize {
         sys::daemonize().map_err(|error| format!("Can't go into the background: {error}"))?;
     }

@@ -20,6 +20,11 @@ pub enum Ask {
     },
     /// `BGSAVE CANCEL`.
     CancelSave,
+    /// `BACKUP`: the log as it is, linked into a directory.
+    Backup {
+        /// Where, as seen from `dir`.
+        directory: std::path::PathBuf,
+    },
     /// `CONFIG SET`: the settings have been checked and changed; `before` undoes them. Reply `OK`, or undo and
     /// say why.
     ApplySettings {

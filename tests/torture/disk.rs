@@ -521,7 +521,8 @@ impl Disk for Simulated {
         let node = inner.find(path)?;
         let links = inner.names.values().filter(|other| **other == node).count() as u64;
         let file = &inner.nodes[node];
-        Ok(Look { is_directory: file.is_directory, size: file.bytes.len() as u64, links })
+        let size = file.bytes.len() as u64;
+        Ok(Look { is_directory: file.is_directory, size, links, number: node as u64 })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use kvick::config::AppendFsync;
@@ -11,7 +11,7 @@ use kvick::io::aof::check::check;
 
 use crate::common::Random;
 use crate::disk::{Clock, Faults, Simulated};
-use crate::life::{BEGIN_MS, Data, Life, Plan, TICK_MS, Unit, run_child};
+use crate::life::{BEGIN_MS, Backup, Data, Life, Plan, TICK_MS, Unit, read_copy, run_child};
 use crate::play::{Held, contents};
 
 /// Milliseconds that a turn may take in these stories.
@@ -34,6 +34,7 @@ pub struct Tally {
     pub replies: u64,
     pub units: u64,
     pub rewrites: u64,
+    pub backups: u64,
     pub heals: u64,
     /// Units that nobody was promised and that were gone.
     pub gone: u64,
@@ -66,6 +67,8 @@ struct History<'a> {
     ended_ms: u64,
     /// Told units younger than this many milliseconds at the cut may be gone; `None`: any that were not synced.
     bound_ms: Option<u64>,
+    /// Backups that were found, what they may hold, and whether they were said to be done.
+    backups: Vec<(PathBuf, Vec<Rc<Data>>, bool)>,
     tally: &'a mut Tally,
 }
 
@@ -78,6 +81,7 @@ pub fn tell(seed: u64, cut: Option<u64>, tally: &mut Tally) -> u64 {
         rdb: random.chance(50),
         clients: 1 + random.below(5),
         rewrite_every: *random.pick(&[0, 5, 15, 40]),
+        backup_every: *random.pick(&[0, 0, 10, 40]),
     };
     let clock: Clock = Rc::new(Cell::new(0));
     let disk = Simulated::new(seed, Rc::clone(&clock));
@@ -94,6 +98,7 @@ pub fn tell(seed: u64, cut: Option<u64>, tally: &mut Tally) -> u64 {
         synced: 0,
         ended_ms: 0,
         bound_ms: None,
+        backups: Vec::new(),
         tally,
     };
     let lives = if cut.is_some() { 2 } else { 1 + history.random.below(4) };
@@ -106,6 +111,8 @@ pub fn tell(seed: u64, cut: Option<u64>, tally: &mut Tally) -> u64 {
         }
     }
     history.begin();
+    history.disk.restart();
+    history.check_backups();
     let figures = history.disk.figures();
     tally.histories += 1;
     tally.faults += figures.faults;
@@ -266,6 +273,7 @@ impl History<'_> {
         let first = self.units.len() - 1;
         let synced = life.engine.state.gate.synced();
         let units = std::mem::take(&mut life.units);
+        let backups: Vec<_> = life.backups.drain(..).map(|backup| candidates(backup, &units)).collect();
         self.tally.units += units.len() as u64 - 1;
         self.units.extend(units.into_iter().skip(1));
         let news = || self.units.iter().enumerate().skip(first + 1);
@@ -288,18 +296,45 @@ impl History<'_> {
         life.turns = 0;
         drop(life);
         self.disk.restart();
+        for (target, data, told) in backups {
+            if self.check_backup(&target, &data, told) {
+                self.tally.backups += u64::from(told);
+                self.backups.push((target, data, told));
+            }
+        }
+        self.check_backups();
+    }
+
+    /// A backup is whole if it was said to be done, and otherwise whole or none. Returns whether it is there.
+    fn check_backup(&self, target: &Path, data: &[Rc<Data>], told: bool) -> bool {
+        let found = read_copy(&self.disk, target);
+        let is_whole = matches!(&found, Ok(Some(found)) if self.is_one_of(found, data));
+        let is_none = match found {
+            Ok(found) => found.is_none(),
+            // A server would not start on it, for the reason that there is no manifest.
+            Err(error) => error.to_string().contains("is there but the manifest"),
+        };
+        assert!(is_whole || is_none && !told, "{self:?}: {} is not what must be there", target.display());
+        is_whole
+    }
+
+    /// Backups are what they were, whatever has become of the log since.
+    fn check_backups(&mut self) {
+        for (target, data, told) in self.backups.iter().rev().take(3) {
+            self.check_backup(target, data, *told);
+        }
+    }
+
+    fn is_one_of(&self, found: &Data, all: &[Rc<Data>]) -> bool {
+        let date = (BEGIN_MS + self.clock.get()) as i64;
+        let found = alive(found, date);
+        all.iter().any(|data| alive(data, date) == found)
     }
 
     /// What was found is what was there after one of the units that it may be.
     fn compare(&mut self, life: &Life) {
         let date = (BEGIN_MS + self.clock.get()) as i64;
-        let alive = |data: &Data| -> Data {
-            let lives = |at: Option<i64>| at.is_none_or(|at| date < at);
-            data.iter()
-                .filter(|(_, held)| lives(held.0))
-                .map(|(key, held)| (key.clone(), held.clone()))
-                .collect()
-        };
+        let alive = |data: &Data| alive(data, date);
         let found = alive(&contents(&life.engine.keys));
         let fits = |unit: &&Unit| alive(&unit.data) == found;
         let place = self.units.iter().rposition(|unit| fits(&unit));
@@ -362,4 +397,17 @@ fn show_held(held: Option<&Held>) -> String {
     let values: Vec<_> = values.iter().map(|value| value.escape_ascii().to_string()).collect();
     let text: String = values.join(" ").chars().take(60).collect();
     format!("{kind} {text} {deadline:?}")
+}
+
+/// Where a backup is, what it may hold, and whether it was said to be done.
+fn candidates(backup: Backup, units: &[Unit]) -> (PathBuf, Vec<Rc<Data>>, bool) {
+    let Backup { target, from, to, told } = backup;
+    let units = &units[from..=to.unwrap_or(units.len() - 1)];
+    (target, units.iter().map(|unit| Rc::clone(&unit.data)).collect(), told)
+}
+
+/// What has not expired at a date.
+fn alive(data: &Data, date: i64) -> Data {
+    let lives = |at: Option<i64>| at.is_none_or(|at| date < at);
+    data.iter().filter(|(_, held)| lives(held.0)).map(|(key, held)| (key.clone(), held.clone())).collect()
 }

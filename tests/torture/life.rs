@@ -12,6 +12,7 @@ use kvick::base::date::UnixMs;
 use kvick::config::{AppendFsync, Settings};
 use kvick::engine::Engine;
 use kvick::io::aof::child::{Work, Writers};
+use kvick::io::aof::manifest::{self, Found, Place};
 use kvick::io::aof::reader;
 use kvick::io::aof::store::{Machine, Sendable, Store};
 use kvick::io::child::{Finished, Writer};
@@ -75,6 +76,19 @@ pub struct Plan {
     pub clients: usize,
     /// One turn in so many begins a rewrite; zero: none.
     pub rewrite_every: usize,
+    /// The same of backups.
+    pub backup_every: usize,
+}
+
+/// A backup that was asked for.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    pub target: PathBuf,
+    /// The last unit that was run before it was asked for, and before it was done or failed.
+    pub from: usize,
+    pub to: Option<usize>,
+    /// It was said to be done.
+    pub told: bool,
 }
 
 /// A base that is to be written.
@@ -106,6 +120,7 @@ pub struct Life {
     /// Replies that were read.
     pub replies: u64,
     pub jobs: Jobs,
+    pub backups: Vec<Backup>,
     clients: Vec<Client>,
     clock: Clock,
     next_tick_ms: u64,
@@ -358,6 +373,7 @@ impl Life {
             turns: 0,
             replies: 0,
             jobs,
+            backups: Vec::new(),
             clients,
             clock: Rc::clone(clock),
             next_tick_ms: 0,
@@ -429,6 +445,27 @@ impl Life {
         if self.random.below(3) == 0 {
             self.store.watch_child(&mut self.engine, now_ms);
         }
+        if self.plan.backup_every != 0 && self.random.below(self.plan.backup_every) == 0 {
+            let target = PathBuf::from(format!("backup-{}-{}", self.numbers, self.units.len()));
+            self.back_up(&target);
+        }
+    }
+
+    /// Asks for a backup.
+    pub fn back_up(&mut self, target: &Path) {
+        let now_ms = self.clock.get();
+        if self.store.ask_for_backup(&mut self.engine, target, now_ms).is_ok() {
+            let from = self.units.len() - 1;
+            self.backups.push(Backup { target: target.to_path_buf(), from, to: None, told: false });
+        }
+    }
+
+    fn hear_of_backup(&mut self) {
+        if let Some(result) = self.store.take_backup() {
+            let to = self.units.len() - 1;
+            let backup = self.backups.last_mut().expect("one was asked for");
+            (backup.to, backup.told) = (Some(to), result.is_ok());
+        }
     }
 
     fn end_turn(&mut self) {
@@ -438,8 +475,8 @@ impl Life {
             self.store.synced(&mut self.engine, now_ms);
             self.store.tick(&mut self.engine, now_ms);
         }
-        let date = self.engine.now();
-        self.store.write(&mut self.engine.state, date, now_ms);
+        self.store.write(&mut self.engine.state, now_ms);
+        self.hear_of_backup();
         let sendable = self.store.sendable(&self.engine.state);
         for client in 0..self.clients.len() {
             self.send(client, sendable);
@@ -547,4 +584,25 @@ fn check_reply(ask: &Ask, text: &str) {
         let words: Vec<&str> = text.trim_matches(['[', ']']).rsplitn(3, ' ').collect();
         assert_eq!(words[0], words[1], "half of a transaction: {text}");
     }
+}
+
+/// The data of a copy of the log; nothing if there is none.
+///
+/// # Errors
+///
+/// What a server would say that is started on it.
+pub fn read_copy(disk: &Simulated, target: &Path) -> io::Result<Option<Data>> {
+    let place = Place::new(target.join("appendonlydir"), "appendonly.aof").on(Rc::new(disk.clone()));
+    let Found::Manifest(manifest) = manifest::find(&place, &target.join("appendonly.aof"))? else {
+        return Ok(None);
+    };
+    let mut settings = Settings::default();
+    settings.databases = 2;
+    let mut engine = Engine::new(settings, 1);
+    let replay = Replay::begin(&mut engine, Rdb::default());
+    let loaded = reader::load(&place, &manifest, &mut Quietly { engine: &mut engine, replay: &replay });
+    replay.end(&mut engine, UnixMs(BEGIN_MS as i64));
+    let torn = loaded?.iter().any(|loaded| loaded.report.torn.is_some());
+    assert!(!torn, "a copy of files that were whole");
+    Ok(Some(contents(&engine.keys)))
 }

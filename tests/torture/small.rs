@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
+use kvick::base::date::UnixMs;
 use kvick::config::AppendFsync;
 use kvick::engine::Engine;
 use kvick::io::aof::append::AppendFile;
@@ -13,13 +14,13 @@ use kvick::io::aof::store::{Machine, Store};
 use kvick::io::disk::{Disk, Real};
 
 use crate::disk::{Clock, Helper, Simulated, Trouble};
-use crate::life::{Life, Plan, run_child, settings};
+use crate::life::{BEGIN_MS, Life, Plan, read_copy, run_child, settings};
 
 /// Ticks after which everything that comes by itself has come.
 const SOME_TICKS: usize = 30;
 
 fn plan(policy: AppendFsync) -> Plan {
-    Plan { policy, rdb: true, clients: 1, rewrite_every: 0 }
+    Plan { policy, rdb: true, clients: 1, rewrite_every: 0, backup_every: 0 }
 }
 
 /// A server on a disk.
@@ -377,4 +378,147 @@ fn a_log_is_looked_for_where_dir_may_have_meant() {
         let error = manifest::find(&place, &dir.join("appendonly.aof")).expect_err("a wrong dir").to_string();
         assert!(error.contains("is the manifest of a log with data") && error.contains("Set dir"), "{error}");
     }
+}
+
+#[test]
+fn a_backup_stops_nobody_who_reads_and_holds_what_was_written() {
+    for policy in [AppendFsync::Always, AppendFsync::Everysec, AppendFsync::No] {
+        let stage = Stage::new(policy, 1);
+        stage.say("SET before 1");
+        stage.disk.set_sync_ms(300);
+        stage.life.borrow_mut().back_up(Path::new("monday"));
+        for number in 0..100 {
+            let before = stage.clock.get();
+            stage.say(&format!("SET after {number}"));
+            stage.say("GET other");
+            assert_eq!(stage.clock.get(), before);
+            stage.life.borrow_mut().idle(100);
+        }
+        assert_eq!(stage.disk.figures().longest_stop_ms, 0);
+        assert!(stage.life.borrow().backups[0].told, "{policy:?}");
+        // Nothing that becomes of the log is anything to the copy.
+        let stage = stage.again(true);
+        stage.rewrite();
+        stage.wait();
+        stage.child();
+        assert!(stage.has("after"));
+        let data = read_copy(&stage.disk, Path::new("monday")).expect("whole").expect("it is there");
+        assert!(data.contains_key(&(0, b"before".to_vec())), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_backup_that_fails_leaves_nothing_and_the_log_as_it_was() {
+    for trouble in [Trouble::Full, Trouble::Broken, Trouble::Unsynced] {
+        for turns in 0..14 {
+            let stage = Stage::new(AppendFsync::Everysec, 1);
+            stage.say("SET a 1");
+            stage.disk.set_sync_ms(10);
+            stage.life.borrow_mut().back_up(Path::new("monday"));
+            (0..turns).for_each(|_| stage.life.borrow_mut().idle(10));
+            stage.disk.set_trouble(Some(trouble));
+            stage.wait();
+            stage.disk.set_trouble(None);
+            stage.wait();
+            let told = stage.life.borrow().backups[0].told;
+            let left = stage.disk.files().into_iter().any(|path| path.starts_with("monday"));
+            // A disk that does not even remove names leaves what no server takes for a log, or all of it.
+            assert!(told == left || trouble == Trouble::Broken, "{trouble:?} {turns}");
+            match read_copy(&stage.disk, Path::new("monday")) {
+                Ok(Some(data)) => assert!(data.contains_key(&(0, b"a".to_vec()))),
+                Ok(None) => assert!(!told),
+                Err(error) => assert!(!told, "{trouble:?} {turns}: {error}"),
+            }
+            let job = stage.life.borrow().jobs.take();
+            job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+            stage.wait();
+            stage.say("SET b 1");
+            stage.wait();
+            let stage = stage.again(true);
+            assert!(stage.has("a") && stage.has("b"), "{trouble:?} {turns}");
+        }
+    }
+}
+
+#[test]
+fn a_backup_waits_for_a_rewrite_and_a_rewrite_for_a_backup() {
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    stage.rewrite();
+    stage.wait();
+    stage.life.borrow_mut().back_up(Path::new("monday"));
+    stage.wait();
+    assert_eq!(stage.life.borrow().backups[0].to, None, "the child deletes files");
+    stage.child();
+    assert!(stage.life.borrow().backups[0].told);
+    stage.disk.set_sync_ms(10);
+    stage.life.borrow_mut().back_up(Path::new("tuesday"));
+    stage.rewrite();
+    stage.wait();
+    assert!(stage.life.borrow().backups[1].told);
+    stage.child();
+    assert_eq!(stage.life.borrow().engine.state.persistence.rewrites, 2);
+    for name in ["monday", "tuesday"] {
+        let data = read_copy(&stage.disk, Path::new(name)).expect("whole").expect("it is there");
+        assert_eq!(data.len(), 1, "{name}");
+    }
+}
+
+/// A disk with a log in which `a` was written before a moment and `b` after it; and the moment.
+fn stamped(seed: u64) -> (Clock, Simulated, UnixMs) {
+    let stage = Stage::new(AppendFsync::Always, seed);
+    stage.life.borrow_mut().engine.state.settings.aof_timestamp_enabled = true;
+    stage.say("SET a 1");
+    stage.wait();
+    let until = UnixMs((BEGIN_MS + stage.clock.get()) as i64);
+    stage.wait();
+    stage.say("SET b 1");
+    stage.wait();
+    let Stage { clock, disk, life, .. } = stage;
+    drop(life);
+    disk.restart();
+    (clock, disk, until)
+}
+
+#[test]
+fn going_back_may_be_cut_off_at_any_operation() {
+    let key = |name: &str| (0, name.as_bytes().to_vec());
+    let (mut gone, mut kept) = (0, 0);
+    for cut in 1.. {
+        let (clock, disk, until) = stamped(cut);
+        disk.cut_at(Some(disk.figures().operations + cut));
+        let settings = settings(plan(AppendFsync::Always));
+        let store = |disk: &Simulated| {
+            let (syncer, writers) = (Box::new(Helper::new(disk)), Box::new(Forked));
+            Store::with(&settings, Machine { disk: Rc::new(disk.clone()), syncer, writers })
+        };
+        let mut first = store(&disk);
+        let went = first.find().and_then(|_| first.go_back(until)).is_ok();
+        drop(first);
+        let was_cut = disk.is_off();
+        disk.cut();
+        disk.restart();
+        // The log is as it was, or as it is to be; and if so, all of it is kept.
+        let found = Life::start(&disk, &clock, plan(AppendFsync::Always), 7).expect("it starts");
+        let data = std::rc::Rc::clone(&found.units[0].data);
+        drop(found);
+        disk.restart();
+        assert!(data.contains_key(&key("a")));
+        if data.contains_key(&key("b")) {
+            assert!(!went, "operation {cut}");
+            kept += 1;
+        } else {
+            let names = disk.files();
+            let mut first = names.iter().filter_map(|path| path.iter().next());
+            let target = first.rfind(|name| name.as_encoded_bytes().starts_with(b"before-"));
+            let target = Path::new(target.expect("all of it is kept")).to_path_buf();
+            let all = read_copy(&disk, &target).expect("whole").expect("it is there");
+            assert!(all.contains_key(&key("a")) && all.contains_key(&key("b")), "operation {cut}");
+            gone += 1;
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(0 < gone && 0 < kept, "{gone} {kept}");
 }

@@ -25,6 +25,8 @@ use std::io::Write as _;
 
 use crc32fast::Hasher;
 
+use crate::base::date::UnixMs;
+
 /// How a header line begins.
 pub const MARK: &[u8] = b"#KV ";
 
@@ -104,6 +106,25 @@ pub fn timestamp(out: &mut Vec<u8>, unix_seconds: i64) {
     out.extend_from_slice(b"#TS:");
     out.extend_from_slice(unix_seconds.to_string().as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+/// How the line begins that says in which millisecond the records after it were written.
+pub const MOMENT_MARK: &[u8] = b"#MS:";
+
+/// Appends that line: under `aof-timestamp-enabled` each batch has it, so that one can go back to any of them.
+pub fn moment(out: &mut Vec<u8>, unix_ms: i64) {
+    out.extend_from_slice(MOMENT_MARK);
+    out.extend_from_slice(unix_ms.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The date that such a line says, or Redis's, of which the second is the whole second.
+pub fn moment_of(line: &[u8]) -> Option<UnixMs> {
+    let number = |rest: &[u8]| std::str::from_utf8(rest.trim_ascii_end()).ok()?.parse::<i64>().ok();
+    match line.strip_prefix(MOMENT_MARK) {
+        Some(rest) => number(rest).map(UnixMs),
+        None => number(line.strip_prefix(b"#TS:")?)?.checked_mul(1000).map(UnixMs),
+    }
 }
 
 /// The line up to its checksum, which covers this much of it.

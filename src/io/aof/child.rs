@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::snapshot::rdb::write_rdb;
 use crate::engine::snapshot::write_snapshot;
 use crate::io::aof::append::AppendFile;
+use crate::io::aof::batch;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{Manifest, Part, Place};
 use crate::io::child::{Child, Writer};
@@ -82,7 +83,15 @@ impl Work {
     ) -> io::Result<()> {
         match self.rdb {
             true => write_rdb(engine, true, out, progress).map(|_| ()),
-            false => write_snapshot(engine, &mut { out }, progress).map(|_| ()),
+            false => {
+                if engine.state.settings.aof_timestamp_enabled {
+                    let (mut stamps, date) = (Vec::new(), engine.now());
+                    batch::moment(&mut stamps, date.0);
+                    batch::timestamp(&mut stamps, date.secs());
+                    out.write_all(&stamps)?;
+                }
+                write_snapshot(engine, &mut { out }, progress).map(|_| ())
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crc32fast::Hasher;
 
 use super::batch::{self, HEADER_BYTES_MAX, Header, MARK};
 use super::fault;
-use super::manifest::{parent, sync_directory};
+use super::manifest::{look, parent, remove_if_there, sync_directory};
 use crate::io::disk::{Disk, DiskFile, How, SharedFile, Writing, read_exact_at, read_some_at};
 
 /// Bytes looked at in one go.
@@ -149,19 +149,12 @@ fn each_piece(
 }
 
 /// Cuts the file at `good` and leaves what was behind in a file beside it, whose name is given back. The copy is
-/// on disk before the cut is made.
+/// on disk before the cut is made. Where the file has another name, as in a backup, only this name's is cut.
 pub fn cut_tail(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<PathBuf> {
     let file = fault::again(|| disk.open(path, How::Change)).map_err(fault::on("open", path))?;
     let size = fault::again(|| file.size()).map_err(fault::on("stat", path))?;
     let (copy, beside) = create_beside(disk, path, good)?;
-    let mut written = Ok(());
-    let mut out = Writing(Rc::clone(&copy));
-    let read = each_piece(&*file, good, size, |piece| {
-        written = out.write_all(piece);
-        written.is_ok()
-    });
-    let kept = read.map_err(fault::on("read", path)).and_then(|_| {
-        written.map_err(fault::on("write", &beside))?;
+    let kept = copy_range(&*file, &copy, good, size).map_err(fault::on("copy to", &beside)).and_then(|()| {
         fault::again(|| copy.sync()).map_err(fault::on("sync", &beside))?;
         sync_directory(disk, parent(path))
     });
@@ -170,9 +163,50 @@ pub fn cut_tail(disk: &dyn Disk, path: &Path, good: u64) -> io::Result<PathBuf> 
         fault::again(|| disk.remove(&beside)).unwrap_or_default();
         return Err(error);
     }
+    if 1 < look(disk, path).map_err(fault::on("look at", path))?.links {
+        unshare(disk, path, good)?;
+        return Ok(beside);
+    }
     fault::again(|| file.set_len(good)).map_err(fault::on("truncate", path))?;
     fault::again(|| file.sync()).map_err(fault::on("sync", path))?;
     Ok(beside)
+}
+
+/// Gives a name a file of its own with the beginning of the one that it shared with others.
+fn unshare(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
+    let mut temporary = OsString::from(path);
+    temporary.push(".unshared");
+    let temporary = PathBuf::from(temporary);
+    copy_beginning(disk, path, &temporary, length)?;
+    fault::again(|| disk.rename(&temporary, path)).map_err(fault::on("rename", &temporary))?;
+    sync_directory(disk, parent(path))
+}
+
+/// Copies so many bytes from the beginning of a file into a new one, and syncs that.
+///
+/// # Errors
+///
+/// What the disk reports; then there is no new file, if the disk lets it go.
+pub(super) fn copy_beginning(disk: &dyn Disk, from: &Path, to: &Path, length: u64) -> io::Result<()> {
+    let copied = || {
+        let file = fault::again(|| disk.open(from, How::Read)).map_err(fault::on("open", from))?;
+        let copy = fault::again(|| disk.open(to, How::Replace)).map_err(fault::on("create", to))?;
+        copy_range(&*file, &copy, 0, length).map_err(fault::on("copy to", to))?;
+        fault::again(|| copy.sync()).map_err(fault::on("sync", to))
+    };
+    // The error that is told is the first.
+    copied().inspect_err(|_| remove_if_there(disk, to).unwrap_or_default())
+}
+
+/// Adds the bytes from `from` to `to` of a file to a copy.
+fn copy_range(file: &dyn DiskFile, copy: &SharedFile, from: u64, to: u64) -> io::Result<()> {
+    let mut written = Ok(());
+    let mut out = Writing(Rc::clone(copy));
+    each_piece(file, from, to, |piece| {
+        written = out.write_all(piece);
+        written.is_ok()
+    })?;
+    written
 }
 
 /// `FILE.cut-OFFSET`, or with a number behind when the same place was cut before.
@@ -210,6 +244,19 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("read"), "good");
             assert_eq!(fs::read_to_string(dir.path().join(name)).expect("read"), tail);
         }
+    }
+
+    #[test]
+    fn a_tail_is_cut_from_one_name_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&path, "goodtail").expect("written");
+        fs::hard_link(&path, &other).expect("linked");
+        cut_tail(&Real, &path, 4).expect("cut");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "good");
+        assert_eq!(fs::read_to_string(&other).expect("read"), "goodtail");
+        assert_eq!(fs::read_to_string(dir.path().join("a.cut-4")).expect("read"), "tail");
+        assert!(!dir.path().join("a.unshared").exists());
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl Place {
         Place { disk, ..self }
     }
 
+    /// A log with the same names of files in another directory.
+    pub fn within(&self, dir: &Path) -> Place {
+        let name = self.directory.file_name().unwrap_or_default();
+        Place { directory: dir.join(name), ..self.clone() }
+    }
+
     /// The disk it is on.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
@@ -494,12 +500,16 @@ fn check_parts(place: &Place, manifest: &Manifest) -> io::Result<()> {
 }
 
 fn refuse_orphans(place: &Place) -> io::Result<()> {
+    let around = parent(&place.directory);
     for name in names_in(place.disk(), &place.directory)? {
         let path = place.path(&name);
+        if !place.owns(&name) {
+            continue;
+        }
         // An empty one holds nothing: a first start that was interrupted before its manifest leaves it.
-        // One with a second name is a dump that was to become the base when the manifest was not written any more.
-        let is_full = |look: Look| 0 < look.size && look.links == 1;
-        if place.owns(&name) && look_for(place.disk(), &path)?.is_some_and(is_full) {
+        // One that has a name in `dir`, too, is a dump that was to become the base.
+        let found = look_for(place.disk(), &path)?.filter(|look| 0 < look.size);
+        if found.is_some_and(|look| look.links == 1 || !has_name_in(place.disk(), around, look)) {
             let text = format!(
                 "{} is there but the manifest {} is not, or names nothing: starting would begin a new log beside that data. Restore \
                  the manifest, or move the files of the log elsewhere",
@@ -510,6 +520,13 @@ fn refuse_orphans(place: &Place) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is in a directory under some name.
+fn has_name_in(disk: &dyn Disk, directory: &Path, file: Look) -> bool {
+    let names = names_in(disk, directory).unwrap_or_default();
+    let is_it = |look: Look| !look.is_directory && look.number == file.number;
+    names.iter().take(NEIGHBOURS_MAX).any(|name| look(disk, &directory.join(name)).is_ok_and(is_it))
 }
 
 /// Refuses to begin an empty log beside one with data: more likely than a second log is a name that changed, or

@@ -75,8 +75,15 @@ pub trait Sink {
     /// the file is damaged.
     fn soon(&mut self, _request: Request<'_>) {}
 
-    /// An annotation line that is not about batches.
-    fn note(&mut self, _line: &[u8]) {}
+    /// A batch of ours with something in it, whose line is at this place of the file: what is in it follows.
+    fn batch(&mut self, _at: u64) {}
+
+    /// An annotation line that is not about batches. All before `at` was whole: the place of the line, or of the batch
+    /// or transaction that it is in.
+    fn note(&mut self, _line: &[u8], _at: u64) {}
+
+    /// A file has been read.
+    fn file_ends(&mut self) {}
 
     /// Where the keys of an RDB file at the beginning of a file go; `None`: such a file is refused.
     fn rdb(&mut self) -> Option<&mut dyn Keys> {
@@ -248,6 +255,7 @@ pub fn load(place: &Place, manifest: &Manifest, sink: &mut dyn Sink) -> Result<V
         let is_base = index == 0 && manifest.base.is_some();
         let last = filled <= index && !(is_base && is_written_whole(&path));
         let report = read_file(place.disk(), &path, last, sink)?;
+        sink.file_ends();
         let before = all.iter().rfind(|before| 0 < before.report.size);
         let refused = |path: &Path, trouble| LoadError { path: path.to_path_buf(), trouble };
         if let Some(before) = before
@@ -418,7 +426,7 @@ impl Reader<'_> {
     }
 
     fn skip_note(&mut self, length: usize) {
-        self.sink.note(&self.window.bytes()[..length]);
+        self.sink.note(&self.window.bytes()[..length], self.report.good);
         self.report.lines += 1;
         self.window.skip(length);
     }
@@ -463,6 +471,9 @@ impl Reader<'_> {
         self.report.begins_ours |= here == 0;
         self.report.ending = if header.length == 0 { Ending::Sealed } else { Ending::Open };
         self.window.skip(line);
+        if 0 < header.length {
+            self.sink.batch(here);
+        }
         self.hand_out(end, true)?;
         self.ours = true;
         Ok(())

@@ -38,11 +38,9 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::base::date::UnixMs;
 use crate::config::{AppendFsync, Settings};
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
-use crate::io::aof::batch;
 use crate::io::aof::child::{Forked, Work, Writers};
 use crate::io::aof::damage::cut_tail;
 use crate::io::aof::fault;
@@ -54,6 +52,8 @@ use crate::io::disk::{Disk, How, Real, SharedFile};
 use crate::io::rdb::copy;
 use crate::state::State;
 
+mod backup;
+mod moment;
 mod rewrite;
 mod syncing;
 
@@ -94,6 +94,8 @@ enum Asked {
     Old { whole: bool },
     /// Of what a rewrite prepares.
     Step,
+    /// Of what a backup consists of.
+    Backup,
     /// Of what is of no use any more.
     Gone,
 }
@@ -125,6 +127,8 @@ pub struct Store {
     last_sync_ms: u64,
     last_delay_ms: u64,
     last_timestamp_secs: i64,
+    /// Bytes of the records gathered that are said to be written at some time.
+    stamped: usize,
     /// A sync failed: only a rewrite heals.
     sync_failed: bool,
     /// The mark that says so is there.
@@ -133,6 +137,9 @@ pub struct Store {
     /// The last batch that was written when a rewrite was wanted.
     wanted_at: Option<u64>,
     retry_at_ms: u64,
+    backup: Option<Box<backup::Backup>>,
+    /// How the last backup ended, until somebody has been told.
+    backed_up: Option<Result<(), String>>,
 }
 
 /// Where a rewrite stands.
@@ -149,6 +156,8 @@ struct Preparing {
     manifest: Manifest,
     file: AppendFile,
     step: Step,
+    /// It is for a backup, which a rewrite follows or not, and not for a rewrite.
+    backup: Option<bool>,
 }
 
 /// What is to be synced next.
@@ -204,11 +213,14 @@ impl Store {
             last_sync_ms: 0,
             last_delay_ms: 0,
             last_timestamp_secs: 0,
+            stamped: 0,
             sync_failed: false,
             is_marked: false,
             rewrite: Rewrite::None,
             wanted_at: None,
             retry_at_ms: 0,
+            backup: None,
+            backed_up: None,
         }
     }
 
@@ -461,34 +473,27 @@ impl Store {
 
     /// Step 4 of the turn: writes the records that were gathered, as one batch, and asks for a sync as the policy
     /// says.
-    pub fn write(&mut self, state: &mut State, date: UnixMs, now_ms: u64) {
+    pub fn write(&mut self, state: &mut State, now_ms: u64) {
         if !state.log.pending().is_empty() && self.old.is_none() {
-            if state.settings.aof_timestamp_enabled && date.secs() != self.last_timestamp_secs {
-                self.last_timestamp_secs = date.secs();
-                let mut stamped = Vec::with_capacity(state.log.pending().len() + 32);
-                batch::timestamp(&mut stamped, date.secs());
-                stamped.extend_from_slice(state.log.pending());
-                *state.log.pending_mut() = stamped;
-            }
             self.write_pending(state);
         }
         self.sync_if_due(state, now_ms);
     }
 
     fn write_pending(&mut self, state: &mut State) {
-        let Some(file) = &mut self.file else {
-            state.log.pending_mut().clear();
-            return;
-        };
+        if state.settings.aof_timestamp_enabled {
+            self.stamp(state);
+        }
+        let Some(file) = &mut self.file else { return self.drop_pending(state) };
         let before = file.offset();
         match file.append(state.log.pending()) {
             Ok(()) => {
-                state.log.pending_mut().clear();
+                let added = file.offset() - before;
+                self.drop_pending(state);
                 self.written = state.gate.close_batch();
                 if !self.sync_failed {
                     self.written_well = self.written;
                 }
-                let added = file.offset() - before;
                 state.persistence.current_size += added;
                 state.persistence.unsynced_bytes += added;
                 if !state.persistence.last_write_ok && !self.sync_failed {
@@ -528,15 +533,17 @@ impl Store {
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
         self.rewrite_if_grown(engine, now_ms);
+        self.go_on_with_backup(engine, now_ms);
         self.rewrite_if_wanted(engine, now_ms);
-        let persistence = &mut engine.state.persistence;
-        persistence.rewrite_scheduled = matches!(self.rewrite, Rewrite::Wanted | Rewrite::Preparing(_));
+        engine.state.persistence.rewrite_scheduled = self.rewrite_follows();
     }
 
     /// What comes from now on goes to this file, which is empty.
     fn switch_to(&mut self, file: AppendFile, state: &mut State) {
         self.adopt_file(file, true);
         self.asked = self.written;
+        // Each file says its time by itself.
+        self.last_timestamp_secs = 0;
         state.log.forget_database();
     }
 
@@ -584,10 +591,11 @@ impl Store {
 
     /// The log is off from now on: nobody waits for it any more.
     fn let_go(&mut self, state: &mut State) {
+        self.give_backup_up("the append only file is switched off");
         (self.file, self.old, self.claim) = (None, None, None);
         self.forget_sync();
         self.sync_failed = false;
-        state.log.pending_mut().clear();
+        self.drop_pending(state);
         self.written = state.gate.close_batch();
         (self.written_well, self.asked) = (self.written, self.written);
         state.gate.set_synced(self.written);
@@ -605,6 +613,7 @@ impl Store {
         if !self.is_on() {
             return Ok(());
         }
+        self.give_backup_up("somebody waits for the append only file to be whole on disk");
         self.settle_all(state);
         if !state.log.pending().is_empty() && !self.sync_failed {
             self.write_pending(state);

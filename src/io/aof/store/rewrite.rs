@@ -46,7 +46,13 @@ impl Store {
         }
         match self.rewrite {
             Rewrite::Running(_) => Err("ERR Background append only file rewriting already in progress"),
-            Rewrite::Wanted | Rewrite::Preparing(_) => Ok("Background append only file rewriting scheduled"),
+            Rewrite::Wanted => Ok("Background append only file rewriting scheduled"),
+            Rewrite::Preparing(ref mut preparing) => {
+                if let Some(follows) = &mut preparing.backup {
+                    *follows = true;
+                }
+                Ok("Background append only file rewriting scheduled")
+            }
             Rewrite::None => {
                 self.rewrite = Rewrite::Wanted;
                 state.persistence.rewrite_scheduled = true;
@@ -66,7 +72,9 @@ impl Store {
         if self.sync_failed {
             self.forget_preparing();
         }
-        if engine.state.persistence.save_in_progress {
+        let is_for_backup =
+            matches!(&self.rewrite, Rewrite::Preparing(preparing) if preparing.backup.is_some());
+        if !is_for_backup && (engine.state.persistence.save_in_progress || self.backup_needs_files()) {
             // One child at a time: after the snapshot.
             if !matches!(self.rewrite, Rewrite::Preparing(_)) {
                 self.rewrite = Rewrite::Wanted;
@@ -82,21 +90,41 @@ impl Store {
         if matches!(self.rewrite, Rewrite::Preparing(_)) {
             return self.switch_over(engine, now_ms);
         }
+        if self.sync_failed {
+            self.refresh_manifest()?;
+            // All that the old file may have lost is in the snapshot, together with what waits to be written.
+            self.drop_pending(&mut engine.state);
+            return self.write_aside(engine, now_ms);
+        }
+        self.prepare(None)
+    }
+
+    fn refresh_manifest(&mut self) -> io::Result<()> {
         if self.is_stale {
             let missing = || io::Error::other("the manifest is gone");
             self.manifest = Manifest::read(&self.place)?.ok_or_else(missing)?;
             self.is_stale = false;
         }
-        if self.sync_failed {
-            // All that the old file may have lost is in the snapshot, together with what waits to be written.
-            engine.state.log.pending_mut().clear();
-            return self.write_aside(engine, now_ms);
-        }
+        Ok(())
+    }
+
+    /// Begins a next increment, for a rewrite or for a backup.
+    pub(super) fn prepare(&mut self, backup: Option<bool>) -> io::Result<()> {
+        self.refresh_manifest()?;
         let (manifest, file) = self.next_increment()?;
         let step = Step::Text(manifest.draft(&self.place)?);
-        self.rewrite = Rewrite::Preparing(Box::new(Preparing { manifest, file, step }));
+        self.rewrite = Rewrite::Preparing(Box::new(Preparing { manifest, file, step, backup }));
         self.sync_step();
         Ok(())
+    }
+
+    /// A rewrite has been asked for and has not begun.
+    pub(super) fn rewrite_follows(&self) -> bool {
+        match &self.rewrite {
+            Rewrite::Wanted => true,
+            Rewrite::Preparing(preparing) => preparing.backup.unwrap_or(true),
+            Rewrite::None | Rewrite::Running(_) => false,
+        }
     }
 
     /// One of the syncs that a rewrite begins with is done.
@@ -106,7 +134,12 @@ impl Store {
         engine.state.note_latency("aof-rename", before.elapsed().as_nanos() as u64);
         if let Err(error) = result {
             Manifest::forget_draft(&self.place);
-            self.rewrite_failed(&mut engine.state, now_ms, &error.to_string());
+            match &self.rewrite {
+                Rewrite::Preparing(preparing) if preparing.backup.is_some() => {
+                    self.give_backup_up(&error.to_string());
+                }
+                _ => self.rewrite_failed(&mut engine.state, now_ms, &error.to_string()),
+            }
         } else {
             self.rewrite_if_wanted(engine, now_ms);
         }
@@ -130,9 +163,13 @@ impl Store {
 
     /// What was prepared is of no use any more. An increment that the manifest names already stays, empty.
     pub(super) fn forget_preparing(&mut self) {
-        if matches!(self.rewrite, Rewrite::Preparing(_)) {
+        if let Rewrite::Preparing(preparing) = &self.rewrite {
             Manifest::forget_draft(&self.place);
-            self.rewrite = Rewrite::Wanted;
+            let for_backup = preparing.backup.is_some();
+            self.rewrite = if self.rewrite_follows() { Rewrite::Wanted } else { Rewrite::None };
+            if for_backup {
+                self.begin_backup_again();
+            }
         }
     }
 
@@ -154,7 +191,7 @@ impl Store {
         let Rewrite::Preparing(preparing) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
             return Ok(());
         };
-        let Preparing { manifest, file, .. } = *preparing;
+        let Preparing { manifest, file, backup, .. } = *preparing;
         let kept = manifest.increments.last().map_or(0, |part| part.seq);
         let under_way = self.under_way.take().map(|asked| match asked {
             Asked::Current(..) => Asked::Old { whole: false },
@@ -162,7 +199,13 @@ impl Store {
         });
         self.switch_to(file, state);
         (self.old, self.under_way) = (Some(old), under_way);
-        let forked = self.fork(engine, now_ms, kept, None);
+        let forked = match backup {
+            None => self.fork(engine, now_ms, kept, None),
+            Some(follows) => {
+                self.rewrite = if follows { Rewrite::Wanted } else { Rewrite::None };
+                Ok(())
+            }
+        };
         self.sync_if_due(&mut engine.state, now_ms);
         forked
     }

@@ -24,7 +24,7 @@ impl Store {
             AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
             AppendFsync::No => false,
         };
-        let wanted = matches!(self.rewrite, Rewrite::Wanted) && unsynced;
+        let wanted = (matches!(self.rewrite, Rewrite::Wanted) || self.backup_wants_sync()) && unsynced;
         if wanted || due && !self.syncs_are_held_off(state) {
             self.ask_for_sync(state, now_ms);
         }
@@ -73,7 +73,17 @@ impl Store {
     /// The helper has finished a sync.
     pub fn synced(&mut self, engine: &mut Engine, now_ms: u64) {
         let was_step = matches!(self.under_way, Some(Asked::Step));
+        let was_backup = matches!(self.under_way, Some(Asked::Backup));
         let Some(result) = self.syncer.finished() else { return };
+        if was_backup {
+            self.under_way = None;
+            self.backup_synced(&mut engine.state, result);
+            // In turns here as well.
+            self.sync_if_due(&mut engine.state, now_ms);
+            self.sync_step();
+            self.go_on_with_backup(engine, now_ms);
+            return;
+        }
         if was_step {
             let under_way = self.under_way.take();
             debug_assert!(matches!(under_way, Some(Asked::Step)));
@@ -90,6 +100,7 @@ impl Store {
             engine.state.note_latency("aof-fsync-always", nanos);
         }
         if self.note_sync(&mut engine.state, result) {
+            self.go_on_with_backup(engine, now_ms);
             self.rewrite_if_wanted(engine, now_ms);
             self.sync_if_due(&mut engine.state, now_ms);
         } else {
@@ -125,7 +136,7 @@ impl Store {
         state.persistence.sync_since_ms = None;
         // What a file that was let go of since had to hold, others hold by now.
         let asked = self.under_way.take().unwrap_or(Asked::Gone);
-        if matches!(asked, Asked::Gone | Asked::Step) {
+        if matches!(asked, Asked::Gone | Asked::Step | Asked::Backup) {
             return true;
         }
         if let Err(errno) = result {
@@ -148,7 +159,7 @@ impl Store {
                 state.gate.set_synced(self.written);
                 state.persistence.unsynced_bytes = 0;
             }
-            Asked::Old { whole: false } | Asked::Step | Asked::Gone => {}
+            Asked::Old { whole: false } | Asked::Step | Asked::Backup | Asked::Gone => {}
         }
         true
     }
@@ -158,6 +169,7 @@ impl Store {
         self.note_failure(state, why);
         self.sync_failed = true;
         self.leave_mark();
+        self.give_backup_up(why);
         if let Rewrite::Running(running) = &mut self.rewrite {
             running.heals = false;
         }
