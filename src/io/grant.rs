@@ -57,6 +57,10 @@ impl Host {
                 std::thread::sleep(Duration::from_micros(micros));
                 self.engine.reply().ok();
             }
+            Ask::ShiftClock { by_ms } => {
+                self.clock.shift(by_ms);
+                self.engine.reply().ok();
+            }
             Ask::Reload { save, .. } => {
                 let done = self.reload(save).map_err(|error| format!("ERR Error trying to load: {error}"));
                 self.reply_done(done);

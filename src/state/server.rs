@@ -85,6 +85,8 @@ pub struct Persistence {
     pub loading: Option<Loading>,
     /// Seconds since the epoch of the last snapshot that succeeded; until then of the start.
     pub last_save_secs: i64,
+    /// Monotonic milliseconds of the same moment.
+    pub last_save_ms: u64,
     /// Changes that the last snapshot holds, of all since the start.
     pub saved_changes: u64,
     /// A child is writing a snapshot.
