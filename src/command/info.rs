@@ -255,6 +255,8 @@ fn persistence(page: &mut Page, source: &Source<'_>) {
     page.field("current_save_keys_processed", done);
     page.field("current_save_keys_total", total);
     page.field("rdb_changes_since_last_save", state.dirty.saturating_sub(figures.saved_changes));
+    page.field("kvick_child_stalled_ms", figures.child_stalled_ms);
+    page.field("kvick_children_ended_stalled", figures.children_stalled);
     page.flag("rdb_bgsave_in_progress", figures.save_in_progress);
     page.field("rdb_last_save_time", figures.last_save_secs);
     page.status("rdb_last_bgsave_status", figures.last_save_ok);

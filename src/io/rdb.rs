@@ -89,10 +89,14 @@ pub fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes all data as `path`, by way of a temporary file.
-fn write(engine: &Engine, path: &Path, temporary: &Path, progress: impl FnMut(u64)) -> io::Result<()> {
+/// Writes all data as `path`, by way of a temporary file; `write` does the writing.
+fn write(
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut SyncingFile) -> io::Result<u64>,
+) -> io::Result<()> {
     let mut file = SyncingFile::create(&Real, temporary)?;
-    write_rdb(engine, false, &mut file, progress)?;
+    write(&mut file)?;
     file.finish()?;
     fs::rename(temporary, path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -136,7 +140,7 @@ impl Snapshots {
         let path = PathBuf::from(&engine.state.settings.dbfilename);
         let temporary = temporary(std::process::id());
         let changes = engine.state.dirty;
-        let written = write(engine, &path, &temporary, |_| {});
+        let written = write(&path, &temporary, |file| write_rdb(engine, false, file, |_| {}));
         if let Err(error) = &written {
             log::error!("Error saving the snapshot {}: {error}", path.display());
             remove_leftover(&temporary);
@@ -163,12 +167,13 @@ impl Snapshots {
         let changes = engine.state.dirty;
         let started = Child::start(engine, claim, temporary, |engine, temporary, reports| {
             let rest = u64::try_from(engine.state.settings.rdb_key_save_delay).unwrap_or(0);
-            write(engine, &path, temporary, |keys| {
+            let progress = |keys| {
                 reports.keys(keys);
                 if 0 < rest {
                     std::thread::sleep(Duration::from_micros(rest));
                 }
-            })
+            };
+            write(&path, temporary, |file| write_rdb(engine, false, &mut reports.telling(file), progress))
         });
         let child = started.inspect_err(|error| {
             log::warn!("Can't save in background: {error}");

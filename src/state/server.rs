@@ -77,6 +77,10 @@ pub struct Persistence {
     pub delayed_fsync: u64,
     /// Keys the child has written, and how many it will write.
     pub child_keys: (u64, u64),
+    /// Milliseconds for which the running child has made no progress.
+    pub child_stalled_ms: u64,
+    /// Children that were ended because they made none.
+    pub children_stalled: u64,
     /// Bytes the last child copied on write.
     pub child_cow_bytes: u64,
     /// Bytes the running child has copied on write so far.
