@@ -264,7 +264,9 @@ fn check_leftovers(server: &Server, client: &mut Client) {
     wait_until("no child is left", || children(server.pid()).is_empty());
     wait_until("no litter is left", || litter(server).is_empty());
     let names = names_in(&server.dir().join("appendonlydir"));
-    assert_eq!(3, names.len(), "a manifest, a base, an increment: {names:?}");
+    // Each rewrite that failed has begun an increment.
+    let failed = figure(client, "aof_rewrites_consecutive_failures") as usize;
+    assert_eq!(3 + failed, names.len(), "a manifest, a base, an increment: {names:?}");
     assert_eq!(0, figure(client, "rdb_bgsave_in_progress") + figure(client, "aof_rewrite_in_progress"));
 }
 
@@ -285,7 +287,9 @@ fn many_rewrites_under_churn_and_none_hangs() {
             snapshots += u64::from(client.say("BGSAVE").error().is_none());
         }
         assert_eq!(None, client.say("BGREWRITEAOF").error());
-        let kills = random.chance(10);
+        let looks = number % 50 == 0 || number + 1 == count;
+        // A child that is killed after it has committed leaves to the next one what it would have deleted.
+        let kills = !looks && random.chance(10);
         wait_until("the rewrite ends", || {
             for child in children(server.pid()).into_iter().filter(|_| kills) {
                 killed +=
@@ -294,7 +298,7 @@ fn many_rewrites_under_churn_and_none_hangs() {
             ended(&mut client) != before
         });
         longest = longest.max(rewrite_begun.elapsed());
-        if number % 50 == 0 || number + 1 == count {
+        if looks {
             wait_until("no snapshot runs", || figure(&mut client, "rdb_bgsave_in_progress") == 0);
             check_leftovers(&server, &mut client);
             let weight = weight(&server);

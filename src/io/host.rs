@@ -207,7 +207,8 @@ impl Host {
     /// The turn is over.
     pub fn end_turn(&mut self) {
         let state = &mut self.engine.state;
-        let nanos = state.turns.end(state.process.now_ms, state.stats.commands_processed);
+        let nanos =
+            state.turns.end(state.process.now_ms, state.process.mono_ms, state.stats.commands_processed);
         state.stats.turns += 1;
         state.stats.turn_nanos += nanos;
         state.note_turn(nanos);
