@@ -4,6 +4,7 @@
 # nor processes. 20000 take about half an hour.
 #
 #   scripts/forks.sh [COUNT]
+#   KVICK_FORKS_SECONDS=n   no more of them after so many seconds
 #   KVICK_FORKS_SEED=n      another order of things; default: from the clock
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,7 @@
 //! Children that write bases and snapshots: none hangs for ever, none outlives its server, none leaves anything behind.
 //!
-//! Environment: `KVICK_FORKS` (rewrites under churn, default 40; `scripts/forks.sh` runs thousands), `KVICK_FORKS_SEED`.
+//! Environment: `KVICK_FORKS` (rewrites under churn, default 40; `scripts/forks.sh` runs thousands), `KVICK_FORKS_SECONDS`
+//! (no more of them after so many seconds), `KVICK_FORKS_SEED`.
 
 mod common;
 
@@ -30,7 +31,7 @@ const LOGGED: &[&str] = &[
 const MANY: &str = "DEBUG POPULATE 50000";
 
 fn text_of(client: &mut Client, name: &str) -> String {
-    let info = client.say("INFO").text();
+    let info = client.say("INFO persistence").text();
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {name} in {info}")).trim().to_owned()
 }
@@ -256,7 +257,12 @@ fn weight(server: &Server) -> [usize; 2] {
 
 /// How a rewrite ended, or none yet: how many succeeded, how many failed since.
 fn ended(client: &mut Client) -> (u64, u64) {
-    (figure(client, "aof_rewrites"), figure(client, "aof_rewrites_consecutive_failures"))
+    let info = client.say("INFO persistence").text();
+    let figure = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse().ok()).expect("a number")
+    };
+    (figure("aof_rewrites:"), figure("aof_rewrites_consecutive_failures:"))
 }
 
 /// No child is left, and no file of one.
@@ -273,6 +279,7 @@ fn check_leftovers(server: &Server, client: &mut Client) {
 #[test]
 fn many_rewrites_under_churn_and_none_hangs() {
     let (count, seed) = (env_number("KVICK_FORKS", 40), Random::seed_from_env("KVICK_FORKS_SEED"));
+    let limit = Duration::from_secs(env_number("KVICK_FORKS_SECONDS", 36_000));
     let mut server = Server::start(LOGGED);
     let (mut client, mut random) = (server.client(), Random::new(seed));
     assert_eq!(Value::ok(), client.say("CONFIG SET child-progress-timeout 30"));
@@ -287,7 +294,8 @@ fn many_rewrites_under_churn_and_none_hangs() {
             snapshots += u64::from(client.say("BGSAVE").error().is_none());
         }
         assert_eq!(None, client.say("BGREWRITEAOF").error());
-        let looks = number % 50 == 0 || number + 1 == count;
+        let is_last = number + 1 == count || limit < begun.elapsed();
+        let looks = number % 50 == 0 || is_last;
         // A child that is killed after it has committed leaves to the next one what it would have deleted.
         let kills = !looks && random.chance(10);
         wait_until("the rewrite ends", || {
@@ -304,6 +312,9 @@ fn many_rewrites_under_churn_and_none_hangs() {
             let weight = weight(&server);
             let first = *first.get_or_insert(weight);
             assert!(weight[0] <= first[0] + 4 && weight[1] <= first[1] + 100, "{first:?} {weight:?}");
+        }
+        if is_last {
+            break;
         }
     }
     stop.store(true, Ordering::Relaxed);
