@@ -151,6 +151,20 @@ fn a_snapshot_that_stands_still_is_ended_and_a_slow_one_is_not() {
 }
 
 #[test]
+fn a_server_that_stops_in_the_middle_of_a_rewrite_leaves_nothing_of_it() {
+    let mut server = Server::start(LOGGED);
+    let mut client = server.client();
+    assert_eq!(Value::ok(), client.say(MANY));
+    let before = client.say("DEBUG DIGEST");
+    let child = stop_a_rewrite(&server, &mut client);
+    assert_eq!(Some(0), server.stop());
+    assert!(is_gone(child));
+    assert_eq!(Vec::<String>::new(), litter(&server));
+    server.restart();
+    assert_eq!(before, server.client().say("DEBUG DIGEST"));
+}
+
+#[test]
 fn a_server_that_is_killed_takes_its_child_along() {
     let mut server = Server::start(LOGGED);
     assert_eq!(Value::ok(), server.client().say(MANY));

@@ -400,7 +400,7 @@ impl Host {
             self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
             return;
         }
-        self.store.end_child();
+        self.store.end_child(&mut self.engine);
         let error = sys::run_again();
         self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
     }

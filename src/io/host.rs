@@ -389,7 +389,7 @@ impl Host {
                 return false;
             }
         }
-        self.store.end_child();
+        self.store.end_child(&mut self.engine);
         log::warn!("kvick is now ready to exit, bye bye...");
         self.exit = Some(i32::from(flushed.is_err()));
         true

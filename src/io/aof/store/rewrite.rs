@@ -284,16 +284,22 @@ impl Store {
         self.remove_leftover(&self.place.path(&uncommitted.part.name));
     }
 
-    /// Ends a rewrite that is under way, before the log is switched off.
+    /// Ends a rewrite that is under way, before the log is switched off or the server stops.
     pub(super) fn end_rewrite(&mut self, engine: &mut Engine) {
         self.forget_preparing();
         let Rewrite::Running(mut running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
             return;
         };
         running.child.end();
+        self.remove_leftover(running.child.path());
         if matches!(self.take_up_manifest(&running), Ok(false)) {
             self.remove_attempt(&running);
             running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
+            if running.work.uncommitted.is_some() && !self.sync_failed {
+                // Without its base there is no log, should the server go on all the same.
+                self.let_go(&mut engine.state);
+                engine.state.settings.appendonly = false;
+            }
         }
         engine.end_snapshot();
         engine.state.persistence.rewrite_in_progress = false;
