@@ -128,6 +128,7 @@ fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     persistence.rewrites = 0;
     persistence.rewrites_consecutive_failures = 0;
     persistence.delayed_fsync = 0;
+    persistence.children_stalled = 0;
     ctx.reply.ok();
     Ok(Effect::Unchanged)
 }

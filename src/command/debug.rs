@@ -114,6 +114,9 @@ static SUBCOMMANDS: &[Subcommand] = &[
         help: &["SEGFAULT", "    Crash by a memory fault."] },
     Subcommand { name: "SET-ACTIVE-EXPIRE", len: 3..=3, run: switch::active_expire,
         help: &["SET-ACTIVE-EXPIRE <0|1>", "    Whether keys expire that nobody asks for."] },
+    Subcommand { name: "SHIFT-CLOCK", len: 3..=3, run: shift_clock,
+        help: &["SHIFT-CLOCK <milliseconds>",
+            "    Set the clock of dates forward, back if negative, as if the machine's had been. Only kvick has this."] },
     Subcommand { name: "SLEEP", len: 3..=3, run: sleep,
         help: &["SLEEP <seconds>", "    Stop the whole server for <seconds>, which may have decimals."] },
     Subcommand { name: "HELP", len: 2..=2, run: help,
@@ -224,6 +227,17 @@ fn sleep(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let longest = text.len().min(SECONDS_TEXT_MAX);
     let seconds = (1..=longest).rev().find_map(|len| parse_f64(&text[..len])).filter(|s| s.is_finite());
     ask(ctx, Ask::Sleep { micros: (seconds.unwrap_or(0.0) * 1e6) as u64 })
+}
+
+/// Ten years: dates stay such as a machine may have.
+const SHIFT_MS_MAX: u64 = 10 * 366 * 86_400_000;
+
+fn shift_clock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let by_ms = ctx.integer(args.get(2))?;
+    if SHIFT_MS_MAX < by_ms.unsigned_abs() {
+        return Err(Error::of("ERR the clock is set by ten years at most"));
+    }
+    ask(ctx, Ask::ShiftClock { by_ms })
 }
 
 fn panic(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {

@@ -255,6 +255,8 @@ fn persistence(page: &mut Page, source: &Source<'_>) {
     page.field("current_save_keys_processed", done);
     page.field("current_save_keys_total", total);
     page.field("rdb_changes_since_last_save", state.dirty.saturating_sub(figures.saved_changes));
+    page.field("kvick_child_stalled_ms", figures.child_stalled_ms);
+    page.field("kvick_children_ended_stalled", figures.children_stalled);
     page.flag("rdb_bgsave_in_progress", figures.save_in_progress);
     page.field("rdb_last_save_time", figures.last_save_secs);
     page.status("rdb_last_bgsave_status", figures.last_save_ok);
@@ -367,12 +369,27 @@ fn stats(page: &mut Page, source: &Source<'_>) {
     page.field("client_query_buffer_limit_disconnections", stats.query_buffer_limit_disconnections);
     page.field("client_output_buffer_limit_disconnections", stats.output_buffer_limit_disconnections);
     event_loop(page, source);
+    clock(page, source);
     let denials = &source.state.denials;
     page.field("acl_access_denied_auth", denials.count(Reason::Auth));
     page.field("acl_access_denied_cmd", denials.count(Reason::Command));
     page.field("acl_access_denied_key", denials.count(Reason::Key));
     page.field("acl_access_denied_channel", denials.count(Reason::Channel));
     page.field("acl_access_denied_db", denials.count(Reason::Database));
+}
+
+/// Whether somebody has set the machine's clock.
+fn clock(page: &mut Page, source: &Source<'_>) {
+    let stats = &source.state.stats;
+    let [forward, back] = stats.clock_jumps;
+    let ago = (stats.clock_jump_ms != 0).then(|| secs_since(source.state, stats.clock_jumped_ms) as i64);
+    let [keys, fields] = source.keys.counters.expired_by_jump;
+    page.field("kvick_clock_jumps_forward", forward);
+    page.field("kvick_clock_jumps_back", back);
+    page.field("kvick_clock_last_jump_ms", stats.clock_jump_ms);
+    page.field("kvick_clock_last_jump_ago_sec", ago.unwrap_or(-1));
+    page.field("kvick_clock_jump_expired_keys", keys);
+    page.field("kvick_clock_jump_expired_subkeys", fields);
 }
 
 fn event_loop(page: &mut Page, source: &Source<'_>) {

@@ -243,6 +243,8 @@ live! {
     auto_aof_rewrite_percentage: u32 = "auto-aof-rewrite-percentage", small(0), "100";
     /// Bytes below which it never begins by itself.
     auto_aof_rewrite_min_size: u64 = "auto-aof-rewrite-min-size", memory(), "67108864";
+    /// Seconds for which a child that writes a base or a snapshot may make no progress; zero for as long as it likes.
+    child_progress_timeout: u32 = "child-progress-timeout", small(0), "60";
     /// Whether a torn tail is cut off rather than an error.
     aof_load_truncated: bool = "aof-load-truncated", Kind::Bool, "yes";
     /// Whether the dates of writes are noted.

@@ -329,22 +329,26 @@ impl Hash {
         }
     }
 
-    /// Removes about `max` fields that are due at most, and shows them. Returns whether there may be more.
-    pub fn expire_some(&mut self, now: UnixMs, max: usize, mut gone: impl FnMut(&[u8])) -> bool {
+    /// Removes about `max` fields that are due at most, and shows them with their deadlines. Returns whether there may
+    /// be more.
+    pub fn expire_some(&mut self, now: UnixMs, max: usize, mut gone: impl FnMut(&[u8], UnixMs)) -> bool {
         match self.body.view_mut() {
             ViewMut::Pack(_) => false,
             ViewMut::Big(Big { body: Body::Table(dict), .. }) => dict.expire_some(now, max, gone),
             ViewMut::Big(Big { body: Body::Timed(pack), .. }) => {
                 let (mut end, mut count) = (0, 0);
-                let is_due = |end: usize| {
-                    end < pack.body().len() && deadline_at(pack, end).is_some_and(|at| at <= now)
+                let due = |end: usize| {
+                    let at = (end < pack.body().len()).then(|| deadline_at(pack, end)).flatten();
+                    at.filter(|at| *at <= now)
                 };
-                while count < max && is_due(end) {
-                    pack.at(end).0.with_bytes(&mut gone);
+                while count < max
+                    && let Some(at) = due(end)
+                {
+                    pack.at(end).0.with_bytes(|field| gone(field, at));
                     end = (0..3).fold(end, |offset, _| pack.at(offset).1);
                     count += 1;
                 }
-                let more = is_due(end);
+                let more = due(end).is_some();
                 pack.remove(0..end, count * 3);
                 more
             }

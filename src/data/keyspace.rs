@@ -9,11 +9,13 @@
 
 mod evict;
 mod fields;
+mod jump;
 
 pub use self::evict::{Choice, Evicted, Eviction};
 pub use self::fields::ExpiredFields;
 
 use self::evict::Pool;
+use self::jump::Jumps;
 use crate::base::date::UnixMs;
 use crate::base::random::Random;
 use crate::data::entry::{Entry, Value};
@@ -63,6 +65,8 @@ pub struct Counters {
     pub expired: u64,
     /// Fields of hashes removed because their deadline had come.
     pub expired_fields: u64,
+    /// Keys, and fields, of those that would not have been due yet, had the clock not been set forward.
+    pub expired_by_jump: [u64; 2],
     /// Removed things that have been freed in slices.
     pub freed: u64,
 }
@@ -150,6 +154,7 @@ pub struct Keyspace {
     garbage: Vec<Garbage>,
     /// Keys that may make room.
     pool: Pool,
+    jumps: Jumps,
 }
 
 impl Keyspace {
@@ -176,6 +181,7 @@ impl Keyspace {
             sample: Sample::default(),
             garbage: Vec::new(),
             pool: Pool::default(),
+            jumps: Jumps::default(),
         }
     }
 
@@ -198,7 +204,7 @@ impl Keyspace {
         self.selected = database;
         // Replay, at date zero, leaves the access clock where it is: keys that are loaded count as used now.
         if now != UnixMs::ZERO {
-            self.access_secs = (now.0 / 1000) as u32;
+            self.access_secs = self.jumps.access_secs(now);
         }
     }
 
@@ -449,6 +455,7 @@ impl Keyspace {
     #[cold]
     fn expire(&mut self, key: Key<'_>) -> bool {
         if !self.keeping {
+            self.count_skipped(key);
             self.delete_stored(key);
             self.counters.expired += 1;
             self.expired.push((self.selected, key.bytes.into()));

@@ -76,6 +76,14 @@ impl Engine {
         self.keys.enter(now, 0);
     }
 
+    /// In: the clock was set, to `now`, by so many milliseconds, back if negative.
+    pub fn note_jump(&mut self, now: UnixMs, by_ms: i64) {
+        let State { stats, process, .. } = &mut self.state;
+        stats.clock_jumps[usize::from(by_ms < 0)] += 1;
+        (stats.clock_jump_ms, stats.clock_jumped_ms) = (by_ms, process.mono_ms);
+        self.keys.note_jump(now, by_ms);
+    }
+
     /// In: a child has been forked that writes the data as it is now.
     pub fn begin_snapshot(&mut self) {
         self.snapshots_running += 1;

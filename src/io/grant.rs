@@ -58,6 +58,10 @@ impl Host {
                 std::thread::sleep(Duration::from_micros(micros));
                 self.engine.reply().ok();
             }
+            Ask::ShiftClock { by_ms } => {
+                self.clock.shift(by_ms);
+                self.engine.reply().ok();
+            }
             Ask::Reload { save, .. } => {
                 let done = self.reload(save).map_err(|error| format!("ERR Error trying to load: {error}"));
                 self.reply_done(done);
@@ -415,7 +419,7 @@ impl Host {
             self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
             return;
         }
-        self.store.end_child();
+        self.store.end_child(&mut self.engine);
         let error = sys::run_again();
         self.engine.reply_error(&format!("ERR failed to restart the server: {error}"));
     }

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 use mio::Waker;
 use rustls::ServerConfig;
 
+use crate::base::date::UnixMs;
 use crate::base::{memory, pages};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::engine::evict::CLIENTS_TOGETHER;
 use crate::io::aof::store::{Sendable, Store};
-use crate::io::clock::Clock;
+use crate::io::clock::{Clock, Reading};
 use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::rdb::Snapshots;
@@ -29,6 +30,21 @@ const TICKS_PER_SECOND: u64 = 10;
 const TICKS_PER_FIGURES: u64 = 10;
 /// Steps of background work between two looks at the clock.
 const STEPS_PER_LOOK: usize = 4;
+
+/// What the log of the server says when the clock was set.
+fn told_jump(by_ms: i64) -> String {
+    let secs = by_ms.unsigned_abs() as f64 / 1000.0;
+    match by_ms < 0 {
+        true => format!(
+            "The clock was set back by {secs:.3} seconds: keys with a deadline live so much longer. Ticks, syncs and \
+             timeouts do not go by it"
+        ),
+        false => format!(
+            "The clock was set forward by {secs:.3} seconds: keys whose deadline lies in them expire. Ticks, syncs \
+             and timeouts do not go by it"
+        ),
+    }
+}
 
 /// What a client waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,6 +151,7 @@ impl Host {
         identity.os = proc::system();
         identity.started_ms = clock.mono_ms();
         engine.state.persistence.last_save_secs = clock.date_micros() / 1_000_000;
+        engine.state.persistence.last_save_ms = clock.mono_ms();
         engine.state.process.total_system_bytes = proc::total_memory_bytes();
         engine.state.process.startup_bytes = memory::used() as u64;
         Ok(Host {
@@ -167,12 +184,17 @@ impl Host {
 
     /// Events have come: the date of this turn is taken.
     pub fn begin_turn(&mut self) {
-        let micros = self.clock.date_micros();
+        let Reading { date_micros, mono_ms, jump_ms } = self.clock.read();
         let process = &mut self.engine.state.process;
-        process.now_micros = micros;
-        process.now_ms = micros / 1000;
-        process.mono_ms = self.clock.mono_ms();
-        self.engine.set_now(crate::base::date::UnixMs(micros / 1000));
+        process.now_micros = date_micros;
+        process.now_ms = date_micros / 1000;
+        process.mono_ms = mono_ms;
+        let now = UnixMs(date_micros / 1000);
+        if let Some(by_ms) = jump_ms {
+            self.engine.note_jump(now, by_ms);
+            log::warn!("{}", told_jump(by_ms));
+        }
+        self.engine.set_now(now);
     }
 
     /// A part of the turn is over.
@@ -187,7 +209,8 @@ impl Host {
     /// The turn is over.
     pub fn end_turn(&mut self) {
         let state = &mut self.engine.state;
-        let nanos = state.turns.end(state.process.now_ms, state.stats.commands_processed);
+        let nanos =
+            state.turns.end(state.process.now_ms, state.process.mono_ms, state.stats.commands_processed);
         state.stats.turns += 1;
         state.stats.turn_nanos += nanos;
         state.note_turn(nanos);
@@ -368,7 +391,7 @@ impl Host {
                 return false;
             }
         }
-        self.store.end_child();
+        self.store.end_child(&mut self.engine);
         log::warn!("kvick is now ready to exit, bye bye...");
         self.exit = Some(i32::from(flushed.is_err()));
         true

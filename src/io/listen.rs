@@ -5,15 +5,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Settings;
+use crate::io::clock;
 use crate::io::sys;
 use crate::io::tls::Secured;
+
+/// For so long a port that is taken is tried again at the start: a server that was here before may be about to end. One
+/// that was killed lets go of its port only when its memory is gone, which takes a second for some gigabytes.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts.
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// Something that clients connect to.
 #[derive(Debug)]
@@ -157,13 +164,23 @@ pub fn describe(settings: &Settings) -> Vec<(String, u16, Vec<String>)> {
     listeners
 }
 
-/// Opens every listener that the settings name.
+/// Opens every listener that the settings name, at the start: a port that is taken is waited for a little.
 ///
 /// # Errors
 ///
-/// The text for the log: which address, and why. An address with `-` before it may be missing.
+/// The text for the log: which port; the log says by then which address, and why. An address with `-` before it may be
+/// missing.
 pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
-    let mut listeners = open_tcp(settings)?;
+    let until = Some(clock::moment() + PATIENCE);
+    let open = |port: u16, name: &str| {
+        open_addresses(&settings.bind, port, settings, until).map_err(|why| {
+            log::warn!("Warning: {why}");
+            format!("Failed listening on port {port} ({name}), aborting.")
+        })
+    };
+    let plain = open(settings.port, "tcp")?.into_iter().map(Listener::Tcp);
+    let mut listeners: Vec<Listener> =
+        plain.chain(open(settings.tls_port, "tls")?.into_iter().map(Listener::Tls)).collect();
     if !settings.unixsocket.is_empty() {
         let path = Path::new(&settings.unixsocket);
         let listener = open_unix(path, settings)
@@ -181,7 +198,7 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, String> {
 ///
 /// # Errors
 ///
-/// As [`open_all`].
+/// The text for the log: which address, and why.
 pub fn reopen_tcp(
     listeners: &mut Vec<Listener>,
     settings: &Settings,
@@ -202,23 +219,29 @@ pub fn reopen_tcp(
 ///
 /// # Errors
 ///
-/// As [`open_all`].
+/// As [`reopen_tcp`].
 pub fn open_web(settings: &Settings) -> Result<Vec<TcpListener>, String> {
-    open_addresses(&settings.metrics_bind, settings.metrics_port, settings)
+    open_addresses(&settings.metrics_bind, settings.metrics_port, settings, None)
 }
 
 /// Opens the TCP listeners that the settings name, with TLS and without.
 ///
 /// # Errors
 ///
-/// As [`open_all`].
+/// As [`reopen_tcp`].
 fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, String> {
-    let plain = open_addresses(&settings.bind, settings.port, settings)?.into_iter().map(Listener::Tcp);
-    let secure = open_addresses(&settings.bind, settings.tls_port, settings)?.into_iter().map(Listener::Tls);
-    Ok(plain.chain(secure).collect())
+    let open = |port| open_addresses(&settings.bind, port, settings, None);
+    let plain = open(settings.port)?.into_iter().map(Listener::Tcp);
+    Ok(plain.chain(open(settings.tls_port)?.into_iter().map(Listener::Tls)).collect())
 }
 
-fn open_addresses(addresses: &[String], port: u16, settings: &Settings) -> Result<Vec<TcpListener>, String> {
+/// `until`: when to give up a port that is taken.
+fn open_addresses(
+    addresses: &[String],
+    port: u16,
+    settings: &Settings,
+    until: Option<Instant>,
+) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
     if port == 0 {
         return Ok(listeners);
@@ -226,7 +249,7 @@ fn open_addresses(addresses: &[String], port: u16, settings: &Settings) -> Resul
     for word in addresses {
         let (optional, address) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
         for addr in resolve(address, port).map_err(|why| warn_bind(address, port, &why))? {
-            match open_one(addr, settings) {
+            match open_patiently(addr, settings, until) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => {
                     let unavailable = matches!(
@@ -238,7 +261,7 @@ fn open_addresses(addresses: &[String], port: u16, settings: &Settings) -> Resul
                                 | libc::ENOPROTOOPT
                         )
                     );
-                    let text = warn_bind(address, port, &sys::reason(&error));
+                    let text = warn_bind(address, port, &format!("bind: {}", sys::reason(&error)));
                     if !(unavailable && (optional || address == "*" || address == "::*")) {
                         return Err(text);
                     }
@@ -259,6 +282,27 @@ fn resolve(address: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         "::*" => vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)],
         name => (name, port).to_socket_addrs().map_err(|error| error.to_string())?.take(1).collect(),
     })
+}
+
+fn open_patiently(addr: SocketAddr, settings: &Settings, until: Option<Instant>) -> io::Result<TcpListener> {
+    let mut told = false;
+    loop {
+        match open_one(addr, settings) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && until.is_some_and(|until| clock::moment() < until) =>
+            {
+                if !std::mem::replace(&mut told, true) {
+                    log::warn!(
+                        "{addr} is in use: waiting up to {} s for whoever has it to end",
+                        PATIENCE.as_secs()
+                    );
+                }
+                std::thread::sleep(TRY_EVERY);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn open_one(addr: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {

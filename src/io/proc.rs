@@ -21,6 +21,13 @@ pub fn private_dirty_bytes() -> u64 {
     fs::read_to_string("/proc/self/smaps_rollup").map_or(0, |text| kilobytes(&text, "Private_Dirty"))
 }
 
+/// Whether the kernel has a process wait for what cannot be interrupted, which is a disk as a rule.
+pub fn waits_for_disk(pid: i32) -> bool {
+    // The state stands behind the name, which is in brackets and may hold anything.
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'))
+}
+
 /// Bytes of memory of the machine.
 pub fn total_memory_bytes() -> u64 {
     fs::read_to_string("/proc/meminfo").map_or(0, |text| kilobytes(&text, "MemTotal"))

@@ -25,8 +25,8 @@ use crate::io::disk::{Disk, How, Real, SharedFile, read_some_at};
 const SYNC_EVERY_BYTES: usize = 4 << 20;
 /// Bytes copied in one go.
 const COPY_BYTES: usize = 64 << 10;
-/// Seconds after a snapshot that failed until the next one is tried.
-const RETRY_AFTER_SECS: i64 = 5;
+/// Milliseconds after a snapshot that failed until the next one is tried.
+const RETRY_AFTER_MS: u64 = 5000;
 
 /// A new file, synced as it grows.
 pub struct SyncingFile {
@@ -89,10 +89,14 @@ pub fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes all data as `path`, by way of a temporary file.
-fn write(engine: &Engine, path: &Path, temporary: &Path, progress: impl FnMut(u64)) -> io::Result<()> {
+/// Writes all data as `path`, by way of a temporary file; `write` does the writing.
+fn write(
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut SyncingFile) -> io::Result<u64>,
+) -> io::Result<()> {
     let mut file = SyncingFile::create(&Real, temporary)?;
-    write_rdb(engine, false, &mut file, progress)?;
+    write(&mut file)?;
     file.finish()?;
     fs::rename(temporary, path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -116,8 +120,8 @@ fn remove_leftover(path: &Path) {
 #[derive(Default)]
 pub struct Snapshots {
     running: Option<Running>,
-    /// Seconds since the epoch when the last one was begun by a child.
-    tried_secs: i64,
+    /// Monotonic milliseconds when the last one was begun by a child.
+    tried_ms: u64,
 }
 
 struct Running {
@@ -136,18 +140,18 @@ impl Snapshots {
         let path = PathBuf::from(&engine.state.settings.dbfilename);
         let temporary = temporary(std::process::id());
         let changes = engine.state.dirty;
-        let written = write(engine, &path, &temporary, |_| {});
+        let written = write(&path, &temporary, |file| write_rdb(engine, false, file, |_| {}));
         if let Err(error) = &written {
             log::error!("Error saving the snapshot {}: {error}", path.display());
             remove_leftover(&temporary);
             return written;
         }
         log::info!("DB saved on disk");
-        let now_secs = engine.now().secs();
+        let (now_secs, now_ms) = (engine.now().secs(), engine.state.process.mono_ms);
         let figures = &mut engine.state.persistence;
         figures.saves += 1;
         figures.last_save_ok = true;
-        figures.last_save_secs = now_secs;
+        (figures.last_save_secs, figures.last_save_ms) = (now_secs, now_ms);
         figures.saved_changes = changes;
         written
     }
@@ -158,17 +162,18 @@ impl Snapshots {
     ///
     /// There is no child.
     pub fn start(&mut self, engine: &mut Engine, claim: Option<RawFd>, now_ms: u64) -> io::Result<()> {
-        self.tried_secs = engine.now().secs();
+        self.tried_ms = now_ms;
         let path = PathBuf::from(&engine.state.settings.dbfilename);
         let changes = engine.state.dirty;
         let started = Child::start(engine, claim, temporary, |engine, temporary, reports| {
             let rest = u64::try_from(engine.state.settings.rdb_key_save_delay).unwrap_or(0);
-            write(engine, &path, temporary, |keys| {
+            let progress = |keys| {
                 reports.keys(keys);
                 if 0 < rest {
                     std::thread::sleep(Duration::from_micros(rest));
                 }
-            })
+            };
+            write(&path, temporary, |file| write_rdb(engine, false, &mut reports.telling(file), progress))
         });
         let child = started.inspect_err(|error| {
             log::warn!("Can't save in background: {error}");
@@ -200,7 +205,7 @@ impl Snapshots {
             Finished::Done => {
                 log::info!("Background saving terminated with success");
                 figures.last_save_ok = true;
-                figures.last_save_secs = now_secs;
+                (figures.last_save_secs, figures.last_save_ms) = (now_secs, now_ms);
                 figures.saved_changes = changes;
             }
             Finished::Failed(why) => {
@@ -237,15 +242,15 @@ impl Snapshots {
     pub fn tick(&mut self, engine: &mut Engine, claim: Option<RawFd>, now_ms: u64) {
         self.watch_child(engine, now_ms);
         let figures = &engine.state.persistence;
-        let now_secs = engine.now().secs();
-        let may_try = figures.last_save_ok || self.tried_secs + RETRY_AFTER_SECS < now_secs;
+        let may_try = figures.last_save_ok || self.tried_ms + RETRY_AFTER_MS < now_ms;
         if self.running.is_some() || figures.rewrite_in_progress || figures.loading.is_some() || !may_try {
             return;
         }
         let changes = engine.state.dirty.saturating_sub(figures.saved_changes);
-        let since = now_secs - figures.last_save_secs;
+        let since_ms = now_ms.saturating_sub(figures.last_save_ms);
         let mut points = engine.state.settings.save.iter();
-        let due = points.find(|point| point.changes <= changes && (point.seconds as i64) < since);
+        let due =
+            points.find(|point| point.changes <= changes && point.seconds.saturating_mul(1000) < since_ms);
         if let Some(point) = due {
             log::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
         }

@@ -4,12 +4,15 @@
 //!
 //! Each function wraps one call of the C library, passes it pointers to locals that outlive the call, and turns
 //! its result into a value or an `io::Error`. [`fork`] is the one with wider consequences; its contract stands
-//! there.
+//! there. [`Shared`] owns a mapping of its own size from its making to its drop and shows it as what it is made of.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -90,6 +93,47 @@ pub fn fork() -> io::Result<Option<i32>> {
     // SAFETY: see above; the callers are single-threaded but for the sync helper.
     let pid = check(unsafe { libc::fork() })?;
     Ok((pid != 0).then_some(pid))
+}
+
+/// So many numbers are in a [`Shared`].
+pub const SHARED_NUMBERS: usize = 3;
+
+/// Numbers, zero at first, that this process and the children it forks from now on have in common.
+pub struct Shared(NonNull<[AtomicU64; SHARED_NUMBERS]>);
+
+impl Shared {
+    /// A page of its own for them.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel reports.
+    pub fn new() -> io::Result<Shared> {
+        let (access, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let bytes = size_of::<[AtomicU64; SHARED_NUMBERS]>();
+        // SAFETY: a fresh mapping touches no memory that exists.
+        let memory = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, how, -1, 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(memory.cast()).map(Shared).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
+    }
+}
+
+impl Deref for Shared {
+    type Target = [AtomicU64; SHARED_NUMBERS];
+
+    fn deref(&self) -> &[AtomicU64; SHARED_NUMBERS] {
+        // SAFETY: the mapping is as big, aligned to a page, and filled with zeros, which are numbers; it lives as long
+        // as `self`, and both processes change it by atomic operations only.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this size, and whoever borrowed it has borrowed `self`.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<[AtomicU64; SHARED_NUMBERS]>()) };
+    }
 }
 
 /// Ends a forked child at once: no destructors, no buffers of the parent flushed twice.
@@ -262,17 +306,6 @@ pub fn fault() -> ! {
 pub fn close(fd: RawFd) {
     // SAFETY: the caller is a forked child, whose copies of the parent's sockets are never touched again.
     unsafe { libc::close(fd) };
-}
-
-/// Has reads of a descriptor return at once when there is nothing to read.
-///
-/// # Errors
-///
-/// What the kernel reports.
-pub fn set_nonblocking(file: &impl AsRawFd) -> io::Result<()> {
-    // SAFETY: no memory is involved.
-    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
-    Ok(())
 }
 
 /// Runs this program again in place of this process, with the same arguments. Returns only if it cannot. All

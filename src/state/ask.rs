@@ -60,6 +60,11 @@ pub enum Ask {
         /// Microseconds.
         micros: u64,
     },
+    /// `DEBUG SHIFT-CLOCK`: dates are others from the next turn on.
+    ShiftClock {
+        /// Milliseconds forward, back if negative.
+        by_ms: i64,
+    },
     /// `DEBUG RELOAD` and `DEBUG LOADAOF`: write the data out (unless `NOSAVE`), empty the server, read it back.
     Reload {
         /// Write the data out first.

@@ -77,6 +77,10 @@ pub struct Persistence {
     pub delayed_fsync: u64,
     /// Keys the child has written, and how many it will write.
     pub child_keys: (u64, u64),
+    /// Milliseconds for which the running child has made no progress.
+    pub child_stalled_ms: u64,
+    /// Children that were ended because they made none.
+    pub children_stalled: u64,
     /// Bytes the last child copied on write.
     pub child_cow_bytes: u64,
     /// Bytes the running child has copied on write so far.
@@ -85,6 +89,8 @@ pub struct Persistence {
     pub loading: Option<Loading>,
     /// Seconds since the epoch of the last snapshot that succeeded; until then of the start.
     pub last_save_secs: i64,
+    /// Monotonic milliseconds of the same moment.
+    pub last_save_ms: u64,
     /// Changes that the last snapshot holds, of all since the start.
     pub saved_changes: u64,
     /// A child is writing a snapshot.

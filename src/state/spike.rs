@@ -82,7 +82,7 @@ mod tests {
         state.persistence.rewrite_in_progress = child;
         state.turns.begin();
         parts.iter().for_each(|(cause, ms)| state.turns.lap(*cause, ms * 1_000_000));
-        let nanos = state.turns.end(5_000, 0);
+        let nanos = state.turns.end(5_000, 5_000, 0);
         state.note_turn(nanos);
         state.latency.iter().map(|(name, event)| (name, event.max_ms)).collect()
     }

@@ -101,6 +101,12 @@ pub struct Stats {
     pub rate_turns: Rate,
     /// Microseconds per second in which the loop was not waiting.
     pub rate_turn_micros: Rate,
+    /// Times the clock was set forward, and times it was set back, by a second or more.
+    pub clock_jumps: [u64; 2],
+    /// By how many milliseconds it was set forward the last time, back if negative; zero: never.
+    pub clock_jump_ms: i64,
+    /// Monotonic milliseconds when that was.
+    pub clock_jumped_ms: u64,
     /// Keys evicted.
     pub evicted_keys: u64,
     /// Clients evicted.

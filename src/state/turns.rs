@@ -132,7 +132,7 @@ impl Turn {
 }
 
 /// Milliseconds for which a worst turn is a recent one; then it stays as long again as the one before.
-const RECENT_MS: i64 = 60_000;
+const RECENT_MS: u64 = 60_000;
 
 /// All turns.
 #[derive(Clone, Default, Debug)]
@@ -146,7 +146,7 @@ pub struct Turns {
     spreads: [Spread; CAUSES],
     worst: Turn,
     /// The worst of the current minute, whose number is the first, and of the one before.
-    recent: (i64, Turn, Turn),
+    recent: (u64, Turn, Turn),
 }
 
 impl Turns {
@@ -179,9 +179,9 @@ impl Turns {
 
     /// The turn is over. Returns for how many nanoseconds it did not wait.
     ///
-    /// In: its date, and how many commands have run since the start.
+    /// In: its date, monotonic milliseconds, and how many commands have run since the start.
     #[inline]
-    pub fn end(&mut self, at_ms: i64, commands: u64) -> u64 {
+    pub fn end(&mut self, at_ms: i64, mono_ms: u64, commands: u64) -> u64 {
         let turn = &mut self.current;
         for (nanos, spread) in turn.nanos.iter().zip(&mut self.spreads) {
             if *nanos != 0 {
@@ -192,10 +192,10 @@ impl Turns {
         turn.at_ms = at_ms;
         turn.commands = commands.saturating_sub(self.commands_before);
         self.commands_before = commands;
-        if at_ms / RECENT_MS != self.recent.0 {
-            let last = at_ms / RECENT_MS == self.recent.0 + 1;
-            let before = if last { self.recent.1 } else { Turn::default() };
-            self.recent = (at_ms / RECENT_MS, Turn::default(), before);
+        let minute = mono_ms / RECENT_MS;
+        if minute != self.recent.0 {
+            let before = if minute == self.recent.0 + 1 { self.recent.1 } else { Turn::default() };
+            self.recent = (minute, Turn::default(), before);
         }
         if self.recent.1.busy_nanos() < busy {
             self.recent.1 = *turn;
@@ -266,7 +266,7 @@ mod tests {
         turns.lap(Cause::Read, 15_000);
         turns.nest(Cause::Sync, 4_000);
         turns.lap(Cause::Tick, 5_000);
-        assert_eq!(turns.end(60_000, 12), 20_000);
+        assert_eq!(turns.end(60_000, 60_000, 12), 20_000);
         let causes: Vec<(&str, u64)> =
             turns.worst().causes().into_iter().map(|(cause, nanos)| (cause.name(), nanos)).collect();
         let expected =
@@ -279,10 +279,11 @@ mod tests {
     #[test]
     fn the_worst_turn_stays_and_the_recent_one_goes() {
         let mut turns = Turns::default();
-        let mut turn = |at_ms, nanos| {
+        // The date is set back in between, which nobody minds.
+        let mut turn = |mono_ms: u64, nanos| {
             turns.begin();
             turns.lap(Cause::Commands, nanos);
-            turns.end(at_ms, 0);
+            turns.end(1_000_000 - mono_ms as i64, mono_ms, 0);
             (turns.worst().busy_nanos(), turns.worst_recent().busy_nanos())
         };
         assert_eq!(turn(0, 5), (5, 5));

@@ -102,6 +102,8 @@ pub struct Job {
 struct ChildState {
     path: PathBuf,
     killed: Cell<bool>,
+    /// After so many operations of the disk it is killed.
+    lives_for: Cell<Option<u64>>,
     ended: RefCell<Option<Finished>>,
 }
 
@@ -209,6 +211,11 @@ impl std::fmt::Debug for Between {
 impl Between {
     fn step(&self) -> io::Result<()> {
         (self.go_on)();
+        let lives_for = self.child.lives_for.get().map(|left| left.checked_sub(1));
+        self.child.lives_for.set(lives_for.flatten());
+        if lives_for == Some(None) {
+            self.child.killed.set(true);
+        }
         if self.child.killed.get() { Err(io::Error::other("killed")) } else { Ok(()) }
     }
 }
@@ -293,6 +300,13 @@ impl Disk for ChildDisk {
     fn look(&self, path: &Path) -> io::Result<Look> {
         self.0.step()?;
         self.0.disk.look(path)
+    }
+}
+
+impl Job {
+    /// The child is killed after so many operations of the disk.
+    pub fn kill_after(&self, operations: u64) {
+        self.shared.lives_for.set(Some(operations));
     }
 }
 

@@ -336,6 +336,38 @@ fn syncs_that_take_seconds_stop_nobody_who_reads() {
 }
 
 #[test]
+fn a_child_that_is_killed_leaves_nothing_wherever_it_was() {
+    for operations in 0.. {
+        let stage = Stage::new(AppendFsync::Everysec, 1);
+        stage.say("SET a 1");
+        stage.rewrite();
+        stage.wait();
+        let job = stage.life.borrow().jobs.take().expect("a child waits");
+        job.kill_after(operations);
+        run_child(&stage.life, job, &stage.disk);
+        stage.wait();
+        let settings = settings(plan(stage.policy));
+        let place =
+            Place::new(&settings.appenddirname, &settings.appendfilename).on(Rc::new(stage.disk.clone()));
+        let manifest = Manifest::read(&place).expect("read").expect("a manifest");
+        let mut names: Vec<_> = manifest.parts().map(|part| part.name.clone()).collect();
+        names.push(place.manifest().file_name().expect("a name").to_owned());
+        // Whoever got to commit it leaves what was before, which the next start deletes.
+        names.extend(manifest.history.iter().map(|part| part.name.clone()));
+        let mut found = place.disk().list(place.directory()).expect("listed");
+        found.sort();
+        names.sort();
+        assert_eq!(found, names, "after {operations} operations");
+        let is_done = stage.life.borrow().engine.state.persistence.last_rewrite_ok;
+        assert!(stage.again(false).has("a"), "after {operations} operations");
+        if is_done {
+            assert!(4 < operations, "it was killed at each of some operations");
+            return;
+        }
+    }
+}
+
+#[test]
 fn two_servers_do_not_share_a_log() {
     let stage = Stage::new(AppendFsync::Everysec, 1);
     let second = Life::start(&stage.disk, &stage.clock, plan(AppendFsync::Everysec), 2);

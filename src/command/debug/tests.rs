@@ -104,6 +104,7 @@ fn names_and_numbers_of_arguments() {
     for line in [
         "FOO",
         "FOO bar",
+        "SHIFT-CLOCK",
         "SLEEP",
         "SLEEP 1 2",
         "OBJECT",
@@ -165,6 +166,8 @@ fn wishes_are_left_to_the_floor_with_files_and_clocks() {
         ("RELOAD nosave", reload(false, true)),
         ("RELOAD MERGE NOFLUSH NOSAVE", reload(false, false)),
         ("LOADAOF", reload(false, true)),
+        ("SHIFT-CLOCK 3600000", Ask::ShiftClock { by_ms: 3_600_000 }),
+        ("SHIFT-CLOCK -1", Ask::ShiftClock { by_ms: -1 }),
     ] {
         assert!(server.asked(&format!("DEBUG {line}")) == wish, "{line}");
     }
@@ -172,6 +175,9 @@ fn wishes_are_left_to_the_floor_with_files_and_clocks() {
     server.check(&[
         ("DEBUG RELOAD foo", "-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.|"),
         ("DEBUG RELOAD NOFLUSH", "-ERR DEBUG RELOAD NOFLUSH without MERGE is not supported by kvick|"),
+        ("DEBUG SHIFT-CLOCK soon", "-ERR value is not an integer or out of range|"),
+        ("DEBUG SHIFT-CLOCK 9223372036854775807", "-ERR the clock is set by ten years at most|"),
+        ("DEBUG SHIFT-CLOCK -9223372036854775808", "-ERR the clock is set by ten years at most|"),
         ("DEBUG RESTART soon", "-ERR value is not an integer or out of range|"),
     ]);
     server.engine.state.persistence.aof_enabled = false;

@@ -96,8 +96,9 @@ impl Dict {
         self.expiry.as_ref()?.next_due()
     }
 
-    /// Removes about `max` fields that are due at most, and shows them. Returns whether there may be more.
-    pub fn expire_some(&mut self, now: UnixMs, max: usize, mut gone: impl FnMut(&[u8])) -> bool {
+    /// Removes about `max` fields that are due at most, and shows them with their deadlines. Returns whether there may
+    /// be more.
+    pub fn expire_some(&mut self, now: UnixMs, max: usize, mut gone: impl FnMut(&[u8], UnixMs)) -> bool {
         let Dict { table, expiry: Some(expiry), hasher, bytes } = self else { return false };
         let (mut sample, mut more) = (Sample::default(), true);
         for _ in 0..max.div_ceil(SAMPLE_MAX) {
@@ -108,7 +109,7 @@ impl Dict {
                 expiry.remove(held.ticket, |moved| renew(table, moved));
                 if let Some(cell) = cell {
                     *bytes -= cell.memory();
-                    gone(cell.field());
+                    gone(cell.field(), held.deadline);
                 }
             }
             if !more {

@@ -83,7 +83,7 @@ fn a_hash_is_what_a_map_is() {
                 90..95 => {
                     now += random.below(200) as i64;
                     let mut gone = Vec::new();
-                    let more = hash.expire_some(UnixMs(now), 40, |field| gone.push(field.to_vec()));
+                    let more = hash.expire_some(UnixMs(now), 40, |field, _| gone.push(field.to_vec()));
                     for field in gone {
                         let (_, deadline) = model.remove(&field).expect("a field that was there");
                         assert!(deadline.is_some_and(|at| at <= now));

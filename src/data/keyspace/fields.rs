@@ -120,7 +120,8 @@ impl Keyspace {
         let Some(value) = table.get_mut(key.bytes, key.hash).and_then(Entry::hash_mut) else { return };
         let mut gone = Vec::new();
         for field in fields {
-            if value.deadline(field).flatten().is_some_and(|at| at <= now) {
+            if let Some(at) = value.deadline(field).flatten().filter(|at| *at <= now) {
+                self.counters.expired_by_jump[1] += u64::from(self.jumps.skip(at));
                 value.remove(field);
                 gone.push(Box::from(field));
             }
@@ -164,7 +165,10 @@ impl Keyspace {
             let name = Box::<[u8]>::from(entry.key());
             let Some(value) = entry.hash_mut() else { continue };
             let mut gone = Vec::new();
-            let again = value.expire_some(self.now, left, |field| gone.push(Box::from(field)));
+            let again = value.expire_some(self.now, left, |field, at| {
+                self.counters.expired_by_jump[1] += u64::from(self.jumps.skip(at));
+                gone.push(Box::from(field));
+            });
             left = left.saturating_sub(gone.len());
             more |= again;
             // A date that has come although nothing is due now: that of a period which has just begun.

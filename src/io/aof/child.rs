@@ -34,7 +34,9 @@ impl Writers for Forked {
     fn start(&self, engine: &mut Engine, claim: Option<RawFd>, work: &Work) -> io::Result<Box<dyn Writer>> {
         let path_of = |pid| work.place.temporary_base(pid);
         let child = Child::start(engine, claim, path_of, |engine, path, reports| {
-            work.run(path, |out| work.write(engine, out, &mut |keys| reports.keys(keys)))
+            work.run(path, |out| {
+                work.write(engine, &mut reports.telling(out), &mut |keys| reports.keys(keys))
+            })
         })?;
         Ok(Box::new(child))
     }

@@ -624,14 +624,12 @@ impl Store {
         self.write_last_word(state)
     }
 
-    /// Ends a running child, at shutdown.
-    pub fn end_child(&mut self) {
-        if let Rewrite::Running(running) = &mut self.rewrite {
+    /// Ends a rewrite that is under way, at shutdown.
+    pub fn end_child(&mut self, engine: &mut Engine) {
+        if matches!(self.rewrite, Rewrite::Running(_)) {
             log::warn!("There is a child rewriting the AOF. Killing it!");
-            running.child.end();
-            let path = running.child.path().to_path_buf();
-            self.remove_leftover(&path);
         }
+        self.end_rewrite(engine);
     }
 
     fn remove_leftover(&self, path: &Path) {

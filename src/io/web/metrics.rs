@@ -268,6 +268,9 @@ fn stats(text: &mut Text, state: &State, keys: &Keyspace) {
         ("redis_keyspace_hits_total", "Keys looked up and found.", counters.hits),
         ("redis_keyspace_misses_total", "Keys looked up and not found.", counters.misses),
         ("redis_forks_total", "Forks.", stats.total_forks),
+        ("kvick_children_ended_stalled_total", "Ended by the watchdog.", state.persistence.children_stalled),
+        ("kvick_clock_jumps_total", "Times the clock was set.", stats.clock_jumps.iter().sum()),
+        ("kvick_clock_jump_expired_keys_total", "Keys expired by that.", counters.expired_by_jump[0]),
     ] {
         text.counter(name, help, value);
     }

@@ -255,7 +255,6 @@ impl Store {
         figures.rewrite_in_progress = false;
         figures.child_cow_bytes = running.child.cow_bytes();
         figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
-        let temporary = running.child.path().to_path_buf();
         // A child that was killed may have committed before; what is on disk decides.
         let committed = self.take_up_manifest(&running);
         let why = match (committed, finished) {
@@ -272,7 +271,7 @@ impl Store {
                 error.to_string()
             }
             (Ok(false), finished) => {
-                self.remove_leftover(&temporary);
+                self.remove_attempt(&running);
                 running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
                 match finished {
                     Finished::Failed(why) => why,
@@ -314,25 +313,36 @@ impl Store {
         }
     }
 
+    /// What a child has left that did not get to commit the manifest: its base under either name, and the draft of a
+    /// manifest, if it was killed before it could see to that itself.
+    fn remove_attempt(&self, running: &Running) {
+        self.remove_leftover(running.child.path());
+        self.remove_leftover(&self.place.path(&running.work.base().name));
+        Manifest::forget_draft(&self.place);
+    }
+
     /// A log that was to be switched on is not: its increment goes, whichever name it has got to.
     fn abandon_increment(&self, uncommitted: &Uncommitted) {
         self.remove_leftover(&uncommitted.path);
         self.remove_leftover(&self.place.path(&uncommitted.part.name));
     }
 
-    /// Ends a rewrite that is under way, before the log is switched off.
+    /// Ends a rewrite that is under way, before the log is switched off or the server stops.
     pub(super) fn end_rewrite(&mut self, engine: &mut Engine) {
         self.forget_preparing();
         let Rewrite::Running(mut running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
             return;
         };
         running.child.end();
-        let committed = self.take_up_manifest(&running);
         self.remove_leftover(running.child.path());
-        if let Some(uncommitted) = &running.work.uncommitted
-            && matches!(committed, Ok(false))
-        {
-            self.abandon_increment(uncommitted);
+        if matches!(self.take_up_manifest(&running), Ok(false)) {
+            self.remove_attempt(&running);
+            running.work.uncommitted.iter().for_each(|uncommitted| self.abandon_increment(uncommitted));
+            if running.work.uncommitted.is_some() && !self.sync_failed {
+                // Without its base there is no log, should the server go on all the same.
+                self.let_go(&mut engine.state);
+                engine.state.settings.appendonly = false;
+            }
         }
         engine.end_snapshot();
         engine.state.persistence.rewrite_in_progress = false;
