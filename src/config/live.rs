@@ -286,6 +286,10 @@ live! {
     stream_node_max_bytes: u64 = "stream-node-max-bytes", memory(), "4096";
     /// Entries of a node of a stream; zero for no limit.
     stream_node_max_entries: u64 = "stream-node-max-entries", count(), "100";
+    /// Seconds for which a stream remembers messages that producers name, unless it is told otherwise.
+    stream_idmp_duration: u64 = "stream-idmp-duration", int(1, 86_400), "100";
+    /// Messages of one producer that it remembers.
+    stream_idmp_maxsize: u64 = "stream-idmp-maxsize", int(1, 10_000), "100";
     /// Members of a sorted set that is one pack.
     zset_max_listpack_entries: u64 = "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
     /// Bytes of the longest member in it.

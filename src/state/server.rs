@@ -103,6 +103,9 @@ pub struct Persistence {
     pub saves: u64,
     /// Everything was flushed: a snapshot that is being written, or the last one, is not wanted any more.
     pub flushed_all: bool,
+    /// Some stream remembers messages that producers name, or did since the start: a file of this data needs a newer
+    /// version of the format.
+    pub named_messages: bool,
     /// Keys that the last RDB file that was loaded held.
     pub rdb_keys_loaded: u64,
     /// Keys in it that had expired.
