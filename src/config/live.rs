@@ -301,6 +301,14 @@ live! {
         int(-1, i64::MAX), "10000";
     /// How many slow commands are remembered.
     slowlog_max_len: u64 = "slowlog-max-len" | "commandlog-slow-execution-max-len", count(), "128";
+    /// Bytes from which a request is big; negative for never.
+    commandlog_request_larger_than: i64 = "commandlog-request-larger-than", int(-1, i64::MAX), "1048576";
+    /// How many big requests are remembered.
+    commandlog_large_request_max_len: u64 = "commandlog-large-request-max-len", count(), "128";
+    /// Bytes from which a reply is big; negative for never.
+    commandlog_reply_larger_than: i64 = "commandlog-reply-larger-than", int(-1, i64::MAX), "1048576";
+    /// How many commands with big replies are remembered.
+    commandlog_large_reply_max_len: u64 = "commandlog-large-reply-max-len", count(), "128";
     /// Milliseconds from which an event is a latency spike; zero for never.
     latency_monitor_threshold: u64 = "latency-monitor-threshold", count(), "0";
     /// Whether each command has a histogram.

@@ -206,6 +206,10 @@ pub struct State {
     pub stats: Stats,
     /// The slow log.
     pub slowlog: Slowlog,
+    /// The log of big requests.
+    pub large_requests: Slowlog,
+    /// The log of big replies.
+    pub large_replies: Slowlog,
     /// Latency events.
     pub latency: Latency,
     /// Where the time of the turns went.
@@ -236,6 +240,8 @@ pub struct State {
     pub dirty: u64,
     /// Somebody watches keys, waits for them or listens to events of them.
     pub attentive: bool,
+    /// Requests and replies with fewer bytes than this stand in no log of big ones.
+    pub large_from: u64,
     /// Tokens of the clients whose transactions depend on keys.
     pub watches: ByKey<Vec<usize>>,
     /// Tokens of the clients who wait for keys, the longest waiting first.
@@ -278,6 +284,8 @@ impl State {
             last_session_id: 0,
             stats: Stats::new(commands),
             slowlog: Slowlog::default(),
+            large_requests: Slowlog::default(),
+            large_replies: Slowlog::default(),
             latency: Latency::default(),
             turns: Turns::default(),
             hot: HotKeys::default(),
@@ -300,6 +308,7 @@ impl State {
             ask: None,
             dirty: 0,
             attentive: false,
+            large_from: u64::MAX,
             watches: ByKey::default(),
             waits: ByKey::default(),
             waiting: Waiting::default(),
