@@ -153,8 +153,9 @@ impl<'a> Filter<'a> {
 /// Without a filter the commands, with one their subcommands too.
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(filter) = Filter::parse(args)? else {
-        ctx.reply.array(top_level().count());
-        top_level().for_each(|number| ctx.reply.bulk(commands().row(number).full_name.as_bytes()));
+        let rows = commands().rows();
+        ctx.reply.array(rows.len());
+        rows.iter().for_each(|row| ctx.reply.bulk(row.full_name.as_bytes()));
         return Ok(Effect::Unchanged);
     };
     let array = ctx.reply.later();

@@ -1,9 +1,12 @@
-//! `SLOWLOG` and Valkey's `COMMANDLOG`: the commands that took long.
+//! `SLOWLOG`, the commands that took long, and Valkey's `COMMANDLOG`, which has those with big requests and replies too.
 
 use crate::base::number::parse_i64;
 use crate::command::spec::flag::{ADMIN, LOADING, STALE};
 use crate::command::spec::{Command, Ctx, Effect, Error, Group, Outcome, repeated};
+use crate::resp::reply::Reply;
 use crate::resp::request::Args;
+use crate::state::State;
+use crate::state::slowlog::Slowlog;
 
 const FLAGS: u32 = ADMIN | LOADING | STALE;
 
@@ -13,7 +16,7 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "slowlog", arity: -2, flags: 0, keys: &[], run: help, subcommands: SLOWLOG,
         doc: Group::Server.doc("2.2.12", "depends on the subcommand", "", "Shows and empties the slow log.") },
     Command { name: "commandlog", arity: -2, flags: 0, keys: &[], run: commandlog_help, subcommands: COMMANDLOG,
-        doc: Group::Server.doc("8.1.0", "depends on the subcommand", "", "Shows and empties the slow log, under Valkey's name.") },
+        doc: Group::Server.doc("8.1.0", "depends on the subcommand", "", "Shows and empties the logs of slow commands and of big ones.") },
 ];
 
 #[rustfmt::skip]
@@ -31,13 +34,13 @@ static SLOWLOG: &[Command] = &[
 #[rustfmt::skip]
 static COMMANDLOG: &[Command] = &[
     Command { name: "get", arity: 4, flags: FLAGS, keys: &[], run: commandlog_get, subcommands: &[],
-        doc: Group::Server.doc("8.1.0", "O(N) of the entries returned", "count SLOW", "Returns the last commands of a log.") },
+        doc: Group::Server.doc("8.1.0", "O(N) of the entries returned", "count <SLOW | LARGE-REQUEST | LARGE-REPLY>", "Returns the last commands of a log.") },
     Command { name: "help", arity: 2, flags: LOADING | STALE, keys: &[], run: commandlog_help, subcommands: &[],
         doc: Group::Server.doc("8.1.0", "O(1)", "", "Lists the subcommands.") },
     Command { name: "len", arity: 3, flags: FLAGS, keys: &[], run: commandlog_len, subcommands: &[],
-        doc: Group::Server.doc("8.1.0", "O(1)", "SLOW", "Returns how many commands a log remembers.") },
+        doc: Group::Server.doc("8.1.0", "O(1)", "<SLOW | LARGE-REQUEST | LARGE-REPLY>", "Returns how many commands a log remembers.") },
     Command { name: "reset", arity: 3, flags: FLAGS, keys: &[], run: commandlog_reset, subcommands: &[],
-        doc: Group::Server.doc("8.1.0", "O(N) of the entries", "SLOW", "Forgets the commands of a log.") },
+        doc: Group::Server.doc("8.1.0", "O(N) of the entries", "<SLOW | LARGE-REQUEST | LARGE-REPLY>", "Forgets the commands of a log.") },
 ];
 
 /// Lines of `SLOWLOG HELP`.
@@ -60,14 +63,14 @@ const COMMANDLOG_HELP: &[&str] = &[
     "COMMANDLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET <count> <type>",
     "    Return the last <count> commands of the log of <type> (-1 means all). Each is:",
-    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
-    "    client name",
+    "    id, timestamp, time in microseconds or size in bytes, arguments array,",
+    "    client IP and port, client name",
     "LEN <type>",
     "    Return how many commands the log of <type> remembers.",
     "RESET <type>",
     "    Forget the commands of the log of <type>.",
     "HELP",
-    "    Print this help. The only <type> here is slow.",
+    "    Print this help. A <type> is slow, large-request or large-reply.",
 ];
 
 /// Entries that `SLOWLOG GET` returns unless told otherwise.
@@ -101,23 +104,23 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             )));
         }
     };
-    reply_entries(ctx, count)
+    reply_entries(ctx.reply, &ctx.state.slowlog, count)
 }
 
-fn reply_entries(ctx: &mut Ctx<'_>, count: usize) -> Outcome {
-    let entries = ctx.state.slowlog.iter().take(count);
-    ctx.reply.array(entries.len());
+fn reply_entries(reply: &mut Reply, log: &Slowlog, count: usize) -> Outcome {
+    let entries = log.iter().take(count);
+    reply.array(entries.len());
     for entry in entries {
-        ctx.reply.array(6);
-        ctx.reply.integer(entry.id as i64);
-        ctx.reply.integer(entry.at_secs);
-        ctx.reply.integer(entry.micros as i64);
-        ctx.reply.array(entry.args.len());
+        reply.array(6);
+        reply.integer(entry.id as i64);
+        reply.integer(entry.at_secs);
+        reply.integer(entry.amount as i64);
+        reply.array(entry.args.len());
         for arg in &entry.args {
-            ctx.reply.bulk(arg);
+            reply.bulk(arg);
         }
-        ctx.reply.bulk(entry.addr.as_bytes());
-        ctx.reply.bulk(&entry.name);
+        reply.bulk(entry.addr.as_bytes());
+        reply.bulk(&entry.name);
     }
     Ok(Effect::Unchanged)
 }
@@ -133,17 +136,15 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-/// The log of a type must be the slow one. Valkey's other two, of big requests and replies, are not kept, and
-/// an empty answer would say that there were none.
-fn slow_type(argument: &[u8]) -> Result<(), Error> {
+/// The log of a type.
+fn log_of<'s>(state: &'s mut State, argument: &[u8]) -> Result<&'s mut Slowlog, Error> {
     let is = |name: &str| argument.eq_ignore_ascii_case(name.as_bytes());
     if is("slow") {
-        Ok(())
-    } else if is("large-request") || is("large-reply") {
-        let name = String::from_utf8_lossy(argument).to_lowercase();
-        Err(Error::text(format!(
-            "ERR COMMANDLOG type '{name}' is not supported by kvick yet: only slow commands are logged"
-        )))
+        Ok(&mut state.slowlog)
+    } else if is("large-request") {
+        Ok(&mut state.large_requests)
+    } else if is("large-reply") {
+        Ok(&mut state.large_replies)
     } else {
         Err(Error::of("ERR type should be one of the following: slow, large-request, large-reply"))
     }
@@ -151,16 +152,18 @@ fn slow_type(argument: &[u8]) -> Result<(), Error> {
 
 fn commandlog_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let count = count(args.get(2))?;
-    slow_type(args.get(3))?;
-    reply_entries(ctx, count)
+    let log = log_of(ctx.state, args.get(3))?;
+    reply_entries(ctx.reply, log, count)
 }
 
 fn commandlog_len(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    slow_type(args.get(2))?;
-    len(ctx, args)
+    let len = log_of(ctx.state, args.get(2))?.iter().len();
+    ctx.reply.integer(len as i64);
+    Ok(Effect::Unchanged)
 }
 
 fn commandlog_reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    slow_type(args.get(2))?;
-    reset(ctx, args)
+    log_of(ctx.state, args.get(2))?.reset();
+    ctx.reply.ok();
+    Ok(Effect::Unchanged)
 }

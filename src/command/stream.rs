@@ -8,6 +8,7 @@
 
 mod parse;
 mod delete;
+mod idempotent;
 mod add;
 mod range;
 mod claim;
@@ -48,11 +49,14 @@ pub static COMMANDS: &[Command] = &[
             "Takes entries off what is pending in a group and deletes them from the stream.") },
     Command { name: "xadd", arity: -5, flags: WRITE | DENYOOM | FAST, keys: PATCH_ONE, run: add::xadd, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(1), and O(N) of the entries trimmed",
-            "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
+            "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer-id | IDMP producer-id idempotent-id] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
             "Adds an entry at the end of a stream, creating it if there is none.") },
     Command { name: "xautoclaim", arity: -6, flags: WRITE | FAST, keys: DELETE_ONE, run: claim::xautoclaim, subcommands: &[],
         doc: Group::Stream.doc("6.2.0", "O(N) of COUNT", "key group consumer min-idle-time start [COUNT count] [JUSTID]",
             "Gives a consumer what was delivered to others and lay idle too long, found by an iteration.") },
+    Command { name: "xcfgset", arity: -2, flags: WRITE | FAST, keys: PATCH_ONE, run: idempotent::xcfgset, subcommands: &[],
+        doc: Group::Stream.doc("8.6.0", "O(1)", "key [IDMP-DURATION duration] [IDMP-MAXSIZE maxsize]",
+            "Sets how long and how many messages of a producer a stream remembers.") },
     Command { name: "xclaim", arity: -6, flags: WRITE | FAST, keys: PATCH_ONE, run: claim::xclaim, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N) per ID of what is pending",
             "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
@@ -64,6 +68,10 @@ pub static COMMANDS: &[Command] = &[
             "Deletes entries of a stream, minding the groups that refer to them.") },
     Command { name: "xgroup", arity: -2, flags: 0, keys: &[], run: container, subcommands: XGROUP,
         doc: Group::Stream.doc("5.0.0", "Depends on the subcommand", "", "Makes, changes and removes groups of consumers.") },
+    Command { name: "xidmprecord", arity: 5, flags: WRITE | DENYOOM | FAST, keys: PATCH_ONE, run: idempotent::xidmprecord,
+        subcommands: &[],
+        doc: Group::Stream.doc("8.8.0", "O(log N)", "key pid iid stream-id",
+            "Says what a producer called an entry; for logs.") },
     Command { name: "xinfo", arity: -2, flags: 0, keys: &[], run: container, subcommands: XINFO,
         doc: Group::Stream.doc("5.0.0", "Depends on the subcommand", "", "Tells about streams, groups and consumers.") },
     Command { name: "xlen", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: range::xlen, subcommands: &[],

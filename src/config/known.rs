@@ -27,7 +27,6 @@ const CRASH: &str = "a crash says where it happened and leaves the rest to a cor
 const OOM: &str = "the score of the out-of-memory killer is left as it is";
 const DEBUGGING: &str = "it serves only the tests of the server that has it";
 const SCRIPTS: &str = "there are no scripts yet";
-const COMMANDLOG: &str = "only slow commands are logged, not big ones";
 const TUNING: &str = "there is nothing to tune";
 const MPTCP: &str = "connections are plain TCP";
 const SUPERVISOR: &str = "readiness is not announced to a supervisor; use a unit of Type=simple";
@@ -234,12 +233,6 @@ known! {
     TICK {
         "dynamic-hz", Kind::Bool, "yes";
         "hz", Kind::Hertz, "10";
-    }
-    COMMANDLOG {
-        "commandlog-large-reply-max-len", count(), "128";
-        "commandlog-large-request-max-len", count(), "128";
-        "commandlog-reply-larger-than", int(-1, i64::MAX), "1048576";
-        "commandlog-request-larger-than", int(-1, i64::MAX), "1048576";
     }
     TUNING {
         "hash-seed", Kind::Optional, "", Fixed, Secret;

@@ -288,6 +288,10 @@ live! {
     stream_node_max_bytes: u64 = "stream-node-max-bytes", memory(), "4096";
     /// Entries of a node of a stream; zero for no limit.
     stream_node_max_entries: u64 = "stream-node-max-entries", count(), "100";
+    /// Seconds for which a stream remembers messages that producers name, unless it is told otherwise.
+    stream_idmp_duration: u64 = "stream-idmp-duration", int(1, 86_400), "100";
+    /// Messages of one producer that it remembers.
+    stream_idmp_maxsize: u64 = "stream-idmp-maxsize", int(1, 10_000), "100";
     /// Members of a sorted set that is one pack.
     zset_max_listpack_entries: u64 = "zset-max-listpack-entries" | "zset-max-ziplist-entries", count(), "128";
     /// Bytes of the longest member in it.
@@ -299,6 +303,14 @@ live! {
         int(-1, i64::MAX), "10000";
     /// How many slow commands are remembered.
     slowlog_max_len: u64 = "slowlog-max-len" | "commandlog-slow-execution-max-len", count(), "128";
+    /// Bytes from which a request is big; negative for never.
+    commandlog_request_larger_than: i64 = "commandlog-request-larger-than", int(-1, i64::MAX), "1048576";
+    /// How many big requests are remembered.
+    commandlog_large_request_max_len: u64 = "commandlog-large-request-max-len", count(), "128";
+    /// Bytes from which a reply is big; negative for never.
+    commandlog_reply_larger_than: i64 = "commandlog-reply-larger-than", int(-1, i64::MAX), "1048576";
+    /// How many commands with big replies are remembered.
+    commandlog_large_reply_max_len: u64 = "commandlog-large-reply-max-len", count(), "128";
     /// Milliseconds from which an event is a latency spike; zero for never.
     latency_monitor_threshold: u64 = "latency-monitor-threshold", count(), "0";
     /// Whether each command has a histogram.

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! What is written is what Redis 7.0 reads (version 10 of the format), unless the value has something that it does not
-//! know: deadlines of a hash's fields are written as Redis 7.4 writes them. What is read is everything that Redis 5 to 8
+//! know: deadlines of a hash's fields are written as Redis 7.4 writes them, what a stream remembers of messages that
+//! producers name as Redis 8.6. What is read is everything that Redis 5 to 8
 //! and Valkey write. The layout was learned from <https://rdb.fnordig.de/file_format.html>, from what real servers write
 //! and from the constants of their headers.
 //!
@@ -44,8 +45,10 @@ pub use write::Encoder;
 pub const VERSION: u32 = 10;
 /// The version that is written when fields of hashes have deadlines: what Redis 7.4 reads.
 pub const VERSION_FIELD_DEADLINES: u32 = 12;
+/// The version that is written when a stream remembers messages that producers name: what Redis 8.6 reads.
+pub const VERSION_NAMED_MESSAGES: u32 = 13;
 /// The newest version of Redis's that is read.
-const VERSION_REDIS_MAX: u32 = 12;
+const VERSION_REDIS_MAX: u32 = VERSION_NAMED_MESSAGES;
 /// The versions of Valkey's that are read: its own numbers begin here.
 const VERSIONS_VALKEY: std::ops::RangeInclusive<u32> = 80..=80;
 
@@ -90,4 +93,6 @@ pub mod kind {
     pub const HASH_METADATA: u8 = 24;
     /// Redis's, from version 12: fields, values and deadlines in a listpack.
     pub const HASH_LISTPACK_EX: u8 = 25;
+    /// Redis's, from version 13.
+    pub const STREAM_LISTPACKS_4: u8 = 26;
 }

@@ -14,6 +14,7 @@ mod group;
 mod trim;
 mod listpack;
 mod shape;
+mod idempotence;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::collections::VecDeque;
 
 pub use self::group::{Consumer, Group, Groups, Pending};
 pub use self::id::{Id, IdText};
+pub use self::idempotence::{Idempotence, Window};
 pub use self::iter::{Entry, Pairs, Range, RangeRev};
 pub use self::trim::{Measure, References, Trim};
 
@@ -54,6 +56,8 @@ pub struct Stream {
     pub entries: Entries,
     /// The groups that read them.
     pub groups: Groups,
+    /// Which messages of producers were added already, if any producer names them.
+    pub idempotence: Option<Box<Idempotence>>,
 }
 
 /// The entries of a stream, and what is known of those that are gone.
@@ -291,6 +295,11 @@ impl Stream {
     pub fn new() -> Stream {
         Stream::default()
     }
+
+    /// What is known of messages with names; from now on they are remembered so, if they were not before.
+    pub fn idempotence_in(&mut self, window: Window) -> &mut Idempotence {
+        self.idempotence.get_or_insert_with(|| Box::new(Idempotence::new(window)))
+    }
 }
 
 impl Collection for Stream {
@@ -299,7 +308,8 @@ impl Collection for Stream {
     }
 
     fn memory(&self) -> usize {
-        size_of::<Stream>() + self.entries.memory() + self.groups.memory()
+        let idempotence = self.idempotence.as_ref().map_or(0, |it| it.memory());
+        size_of::<Stream>() + self.entries.memory() + self.groups.memory() + idempotence
     }
 
     /// As if all nodes were like the first ones, and without the groups.
@@ -312,13 +322,17 @@ impl Collection for Stream {
     }
 
     fn is_heavy(&self) -> bool {
-        HEAVY_UNITS < self.entries.nodes.len() + self.groups.units()
+        let idempotence = self.idempotence.as_ref().map_or(0, |it| it.units());
+        HEAVY_UNITS < self.entries.nodes.len() + self.groups.units() + idempotence
     }
 
     fn free_some(&mut self, units: usize) -> bool {
         let nodes = &mut self.entries.nodes;
         if !nodes.is_empty() {
             nodes.truncate(nodes.len().saturating_sub(units));
+            return true;
+        }
+        if self.idempotence.as_mut().is_some_and(|it| it.free_some(units)) {
             return true;
         }
         self.groups.free_some(units)

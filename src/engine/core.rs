@@ -60,6 +60,8 @@ impl Engine {
         let events = self.state.settings.notify_keyspace_events;
         self.keys.noting = events.contains(Events::NEW) || events.contains(Events::MISSED);
         let settings = &self.state.settings;
+        let larger_than = [settings.commandlog_request_larger_than, settings.commandlog_reply_larger_than];
+        self.state.large_from = larger_than.into_iter().map(|bytes| bytes as u64).fold(u64::MAX, u64::min);
         self.keys.access_policy = if matches!(
             settings.maxmemory_policy,
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu

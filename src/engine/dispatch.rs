@@ -110,6 +110,7 @@ impl Engine {
         if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
             self.silence(token, mark);
         }
+        self.note_sizes(token, args, number, start);
         if self.state.attentive | !self.state.channels.own.is_empty() {
             self.settle(token, prepared.number());
         }

@@ -5,6 +5,7 @@ pub mod core;
 pub mod evict;
 pub mod onlookers;
 pub mod rights;
+mod sizes;
 pub mod dispatch;
 pub mod sessions;
 pub mod replay;

@@ -73,6 +73,7 @@ impl Engine {
             return None;
         };
         let args = queued.request.args();
+        let before = self.reply.out.len();
         let prepared = self.prepare(token, args);
         self.keep_expired(commands().row(queued.number).command);
         let refused = match self.state.sessions[token].restricted {
@@ -88,6 +89,7 @@ impl Engine {
         if self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
+        self.note_sizes(token, args, queued.number, before);
         Some((queued, prepared))
     }
 

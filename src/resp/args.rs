@@ -103,14 +103,14 @@ impl<'a> Args<'a> {
     }
 
     /// How many bytes [`Args::encode_into`] appends.
+    #[inline]
     pub fn encoded_len(self) -> usize {
-        match self.raw() {
-            Some(raw) => raw.len(),
-            None => {
-                header_len(self.len())
-                    + self.iter().map(|arg| header_len(arg.len()) + arg.len() + 2).sum::<usize>()
-            }
-        }
+        if self.canonical { self.bytes.len() } else { self.encoded_anew_len() }
+    }
+
+    #[inline(never)]
+    fn encoded_anew_len(self) -> usize {
+        header_len(self.len()) + self.iter().map(|arg| header_len(arg.len()) + arg.len() + 2).sum::<usize>()
     }
 
     /// Appends the canonical encoding: an array of bulk strings.

@@ -109,6 +109,9 @@ pub struct Persistence {
     pub saves: u64,
     /// Everything was flushed: a snapshot that is being written, or the last one, is not wanted any more.
     pub flushed_all: bool,
+    /// Some stream remembers messages that producers name, or did since the start: a file of this data needs a newer
+    /// version of the format.
+    pub named_messages: bool,
     /// Keys that the last RDB file that was loaded held.
     pub rdb_keys_loaded: u64,
     /// Keys in it that had expired.
@@ -209,6 +212,10 @@ pub struct State {
     pub stats: Stats,
     /// The slow log.
     pub slowlog: Slowlog,
+    /// The log of big requests.
+    pub large_requests: Slowlog,
+    /// The log of big replies.
+    pub large_replies: Slowlog,
     /// Latency events.
     pub latency: Latency,
     /// Where the time of the turns went.
@@ -239,6 +246,8 @@ pub struct State {
     pub dirty: u64,
     /// Somebody watches keys, waits for them or listens to events of them.
     pub attentive: bool,
+    /// Requests and replies with fewer bytes than this stand in no log of big ones.
+    pub large_from: u64,
     /// Tokens of the clients whose transactions depend on keys.
     pub watches: ByKey<Vec<usize>>,
     /// Tokens of the clients who wait for keys, the longest waiting first.
@@ -281,6 +290,8 @@ impl State {
             last_session_id: 0,
             stats: Stats::new(commands),
             slowlog: Slowlog::default(),
+            large_requests: Slowlog::default(),
+            large_replies: Slowlog::default(),
             latency: Latency::default(),
             turns: Turns::default(),
             hot: HotKeys::default(),
@@ -303,6 +314,7 @@ impl State {
             ask: None,
             dirty: 0,
             attentive: false,
+            large_from: u64::MAX,
             watches: ByKey::default(),
             waits: ByKey::default(),
             waiting: Waiting::default(),

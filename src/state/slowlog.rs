@@ -1,4 +1,5 @@
-//! The slow log: the last commands that took longer than `slowlog-log-slower-than`.
+//! The slow log: the last commands that took longer than `slowlog-log-slower-than`. The logs of big requests and
+//! replies are the same.
 //!
 //! An entry keeps at most [`ARGS_MAX`] arguments of at most [`ARG_LEN_MAX`] bytes each; what is left out is said
 //! in the place of the last argument and at the end of a long one, in Redis's words.
@@ -10,15 +11,15 @@ pub const ARGS_MAX: usize = 32;
 /// Bytes kept of one argument.
 pub const ARG_LEN_MAX: usize = 128;
 
-/// One slow command.
+/// One slow command, or a big one.
 #[derive(Debug, Clone)]
 pub struct SlowEntry {
     /// Its number, never used twice.
     pub id: u64,
     /// Seconds since the epoch.
     pub at_secs: i64,
-    /// Microseconds it took.
-    pub micros: u64,
+    /// Microseconds it took, or bytes it had.
+    pub amount: u64,
     /// Its arguments, shortened.
     pub args: Vec<Vec<u8>>,
     /// Address of the client.
@@ -27,7 +28,7 @@ pub struct SlowEntry {
     pub name: Vec<u8>,
 }
 
-/// The slow log, newest first.
+/// A log of commands, newest first.
 #[derive(Debug, Default)]
 pub struct Slowlog {
     entries: VecDeque<SlowEntry>,
@@ -39,7 +40,7 @@ impl Slowlog {
     pub fn add<'a>(
         &mut self,
         at_secs: i64,
-        micros: u64,
+        amount: u64,
         args: impl ExactSizeIterator<Item = &'a [u8]>,
         client: (&str, &[u8]),
         len_max: usize,
@@ -47,7 +48,7 @@ impl Slowlog {
         let entry = SlowEntry {
             id: self.next_id,
             at_secs,
-            micros,
+            amount,
             args: shorten(args),
             addr: client.0.to_owned(),
             name: client.1.to_vec(),

@@ -192,6 +192,54 @@ fn fields_with_deadlines_in_every_form() {
     assert_eq!(digests.len(), 1);
 }
 
+/// What Redis 8.6 writes of a stream whose producers name their messages, and what is refused.
+#[test]
+fn streams_that_remember_messages() {
+    let kvick = ours(&["--enable-debug-command", "yes", "--save", ""]);
+    let mut client = kvick.client();
+    // No nodes, no entries, the IDs 7-0, 0-0 and 0-0, one entry added, no group.
+    let head: &[u8] = &[0, 0, 7, 0, 0, 0, 0, 0, 1, 0];
+    let window: &[u8] = &[0x41, 0x2c, 9];
+    let (p, a, b) = (string(b"p"), string(b"a"), string(b"b"));
+    let rows: Vec<(Vec<u8>, bool)> = vec![
+        ([head, window, &[1], &p, &[1], &a, &[7, 0, 3, 2]].concat(), true),
+        ([head, window, &[1], &p, &[2], &b, &[7, 0], &a, &[6, 0, 3, 2]].concat(), true),
+        ([head, window, &[0, 3, 2]].concat(), true),
+        ([head, window, &[1], &p, &[1], &a, &[8, 0, 3, 2]].concat(), false),
+        ([head, window, &[1], &p, &[2], &a, &[7, 0], &b, &[7, 0, 3, 2]].concat(), false),
+        ([head, window, &[1], &p, &[2], &a, &[6, 0], &a, &[7, 0, 3, 2]].concat(), false),
+        ([head, window, &[9], &p].concat(), false),
+        ([head, &[0, 9, 0, 3, 2]].concat(), false),
+        ([head, &[9, 0, 0, 3, 2]].concat(), false),
+        (head.to_vec(), false),
+    ];
+    let mut told = Vec::new();
+    for (body, good) in rows {
+        let payload = payload(26, &body, 13);
+        let reply = client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
+        assert_eq!(reply == Value::ok(), good, "{body:?}: {reply:?}");
+        if good {
+            let dumped = client.say("DUMP key").bytes().to_vec();
+            assert_eq!(dumped[0], 26);
+            assert_eq!(client.say("DEBUG RELOAD"), Value::ok());
+            assert_eq!(client.say("DUMP key").bytes(), dumped);
+            told.push(format!("{:?}", client.say("XINFO STREAM key")));
+        }
+    }
+    // They are from the beginning of all dates, and so forgotten; the figures are not.
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[0], told[2]);
+    let text = |of: &[u8]| format!("{:?}", Value::Bulk(of.to_vec()));
+    let expected = [
+        format!("{}, {:?}", text(b"idmp-duration"), Value::Int(300)),
+        format!("{}, {:?}", text(b"iids-added"), Value::Int(3)),
+        format!("{}, {:?}", text(b"iids-duplicates"), Value::Int(2)),
+    ];
+    for pair in expected {
+        assert!(told[0].contains(&pair), "{pair} in {}", told[0]);
+    }
+}
+
 #[test]
 fn what_restore_refuses_and_what_it_logs() {
     let kvick =
@@ -201,7 +249,7 @@ fn what_restore_refuses_and_what_it_logs() {
     let good = client.say("DUMP a").bytes().to_vec();
     let mut bad = good.clone();
     bad[1] ^= 1;
-    let newer = payload(0, b"\x01x", 13);
+    let newer = payload(0, b"\x01x", 14);
     let date = "99999999999999";
     let rows: Vec<(Vec<&[u8]>, &str)> = vec![
         (vec![b"a", b"0", &good], "BUSYKEY Target key name already exists."),

@@ -217,12 +217,20 @@ fn slow_log() {
         ("COMMANDLOG GET 1 foo", types),
         ("COMMANDLOG LEN foo", types),
         ("COMMANDLOG RESET foo", types),
-        (
-            "COMMANDLOG LEN LARGE-reply",
-            "-ERR COMMANDLOG type 'large-reply' is not supported by kvick yet: \
-             only slow commands are logged|",
-        ),
+        ("COMMANDLOG LEN LARGE-reply", ":0|"),
         ("COMMANDLOG LEN slow", ":12|"),
+    ]);
+    let word = [&b"x"[..]];
+    talk.engine.state.large_requests.add(1, 71, word.into_iter(), ("", b""), 9);
+    talk.engine.state.large_replies.add(2, 72, word.into_iter(), ("", b""), 9);
+    talk.check(&[
+        ("COMMANDLOG GET -1 Large-Request", "*1|*6|:0|:1|:71|*1|$1|x|$0||$0||"),
+        ("COMMANDLOG GET 1 large-reply", "*1|*6|:0|:2|:72|*1|$1|x|$0||$0||"),
+        ("COMMANDLOG RESET LARGE-REQUEST", "+OK|"),
+        ("COMMANDLOG LEN large-request", ":0|"),
+        ("COMMANDLOG LEN large-reply", ":1|"),
+        ("COMMANDLOG RESET large-reply", "+OK|"),
+        ("COMMANDLOG GET 1 large-reply", "*0|"),
     ]);
     assert!(talk.say("SLOWLOG GET").starts_with("*10|*6|:11|"));
     assert!(talk.say("SLOWLOG GET -1").starts_with("*12|*6|:11|"));

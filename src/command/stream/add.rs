@@ -7,6 +7,7 @@ use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::command::stream::delete::{drop_references, log_deleted, references};
+use crate::command::stream::idempotent::{self, Naming};
 use crate::command::stream::parse::{NewId, in_replay, limits, new_id, strict_id, write_stream};
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
@@ -35,6 +36,8 @@ struct Request {
     limit: Option<u64>,
     create: bool,
     references: Option<References>,
+    /// What the entry is called, so that it is not added twice.
+    naming: Option<Naming>,
     /// Where the ID of `XADD` stands.
     id_at: usize,
 }
@@ -60,6 +63,8 @@ impl Request {
                 found.limit = Some(limit.map_err(|_| Error::of("ERR The LIMIT argument must be >= 0."))?);
             } else if adding && options.word("NOMKSTREAM") {
                 found.create = false;
+            } else if adding && Naming::take(&mut options, &mut found.naming)? {
+                continue;
             } else if let Some(references) = references(&mut options) {
                 if found.references.replace(references).is_some_and(|before| before != references) {
                     return Err(Error::SYNTAX);
@@ -137,6 +142,41 @@ fn choose(entries: &Entries, wish: NewId, now_ms: u64) -> Result<Id, Error> {
     if last < id { Ok(id) } else { Err(NOT_ABOVE) }
 }
 
+/// Adds an entry to a stream, which is made if there is none and it is to be. `None` if it is not.
+fn append(
+    ctx: &mut Ctx<'_>,
+    key: Key<'_>,
+    wish: NewId,
+    create: bool,
+    texts: Args<'_>,
+) -> Result<Option<Id>, Error> {
+    let text_len: u64 = texts.iter().map(|text| text.len() as u64).sum();
+    let pairs = (0..texts.len() / 2).map(|pair| (texts.get(2 * pair), texts.get(2 * pair + 1)));
+    let limits = limits(ctx);
+    let now_ms = ctx.now().0 as u64;
+    match write_stream(ctx, key)? {
+        Some(stream) => {
+            let id = choose(&stream.entries, wish, now_ms)?;
+            if ENTRY_BYTES_MAX < text_len {
+                return Err(TOO_LARGE);
+            }
+            stream.entries.append(id, pairs, limits);
+            Ok(Some(id))
+        }
+        None if !create => Ok(None),
+        None => {
+            let mut stream = Box::new(Stream::new());
+            let id = choose(&stream.entries, wish, now_ms)?;
+            if ENTRY_BYTES_MAX < text_len {
+                return Err(TOO_LARGE);
+            }
+            stream.entries.append(id, pairs, limits);
+            ctx.keys.set(key, Value::Stream(stream), Deadline::Clear);
+            Ok(Some(id))
+        }
+    }
+}
+
 pub(super) fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let request = Request::parse(args, true)?;
     let wish = match request.id_at < args.len() {
@@ -152,47 +192,32 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Error::of("ERR The ID specified in XADD must be greater than 0-0"));
     }
     let texts = args.from(first);
-    let text_len: u64 = texts.iter().map(|text| text.len() as u64).sum();
-    let pairs = (0..texts.len() / 2).map(|pair| (texts.get(2 * pair), texts.get(2 * pair + 1)));
-    let limits = limits(ctx);
-    let now_ms = ctx.now().0 as u64;
     let key = ctx.key(args, 1);
-    let id = match write_stream(ctx, key)? {
-        Some(stream) => {
-            let id = choose(&stream.entries, wish, now_ms)?;
-            if ENTRY_BYTES_MAX < text_len {
-                return Err(TOO_LARGE);
-            }
-            stream.entries.append(id, pairs, limits);
-            id
-        }
-        None if !request.create => {
-            ctx.reply.null();
-            return Ok(Effect::Unchanged);
-        }
-        None => {
-            let mut stream = Box::new(Stream::new());
-            let id = choose(&stream.entries, wish, now_ms)?;
-            if ENTRY_BYTES_MAX < text_len {
-                return Err(TOO_LARGE);
-            }
-            stream.entries.append(id, pairs, limits);
-            ctx.keys.set(key, Value::Stream(stream), Deadline::Clear);
-            id
-        }
+    let name = request.naming.map(|naming| naming.name(ctx, args, wish, texts)).transpose()?;
+    if let Some(name) = &name
+        && let Some(id) = idempotent::seen(ctx, key, name)?
+    {
+        ctx.reply.bulk(id.text(&mut [0; 41]));
+        return Ok(Effect::Unchanged);
+    }
+    let Some(id) = append(ctx, key, wish, request.create, texts)? else {
+        ctx.reply.null();
+        return Ok(Effect::Unchanged);
     };
     let mut text = [0; 41];
     let text = id.text(&mut text);
     ctx.reply.bulk(text);
     ctx.changed(Class::Stream, "xadd", key);
-    let Some(trim) = trim else {
-        if matches!(wish, NewId::Exactly(_)) && request.references.is_none() {
+    match trim {
+        None if matches!(wish, NewId::Exactly(_)) && request.references.is_none() && name.is_none() => {
             return Ok(Effect::Changed);
         }
-        log_added(ctx, args, &request, None, text);
-        return Ok(Effect::Logged);
-    };
-    add_trimming(ctx, args, &request, &trim, text);
+        None => log_added(ctx, args, &request, None, text),
+        Some(trim) => add_trimming(ctx, args, &request, &trim, text),
+    }
+    if let Some(name) = &name {
+        idempotent::remember(ctx, key, name, id);
+    }
     Ok(Effect::Logged)
 }
 

@@ -165,7 +165,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(stream) = ctx.keys.write(key).and_then(|entry| entry.stream_mut()) else {
         return Err(Error::NO_SUCH_KEY);
     };
-    let Stream { entries, groups } = stream;
+    let Stream { entries, groups, .. } = stream;
     let group = groups.get_mut(group_name).ok_or(Error::NO_SUCH_KEY)?;
     let moved = group.last_id < request.last_id;
     group.last_id = group.last_id.max(request.last_id);
@@ -299,7 +299,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let Some(stream) = ctx.keys.write(key).and_then(|entry| entry.stream_mut()) else {
         return Err(Error::NO_SUCH_KEY);
     };
-    let Stream { entries, groups } = stream;
+    let Stream { entries, groups, .. } = stream;
     let group = groups.get_mut(group_name).ok_or(Error::NO_SUCH_KEY)?;
     let (consumer, created) = group.ensure_consumer(consumer_name, now_ms);
     if created {

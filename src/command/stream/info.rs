@@ -2,8 +2,9 @@
 
 use crate::command::options::Options;
 use crate::command::spec::{Ctx, Effect, Error, Outcome};
+use crate::command::stream::idempotent::default_window;
 use crate::command::stream::parse::{bad_subcommand, no_group, reply_entries, reply_entry, reply_id};
-use crate::data::stream::{Consumer, Entries, Group, Id, Stream};
+use crate::data::stream::{Consumer, Entries, Group, Id, Idempotence, Stream, Window};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 
@@ -60,10 +61,11 @@ fn shown(args: Args<'_>) -> Result<Option<u64>, Error> {
 
 pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let now_ms = ctx.now().0;
+    let window = default_window(ctx);
     let (reply, stream) = find(ctx, args)?;
     let shown = shown(args)?;
     let entries = &stream.entries;
-    reply.map(if shown.is_some() { 9 } else { 10 });
+    reply.map(if shown.is_some() { 15 } else { 16 });
     number(reply, "length", entries.len());
     number(reply, "radix-tree-keys", entries.nodes() as u64);
     number(reply, "radix-tree-nodes", entries.radix_nodes() as u64);
@@ -71,6 +73,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     shown_id(reply, "max-deleted-entry-id", entries.max_deleted());
     number(reply, "entries-added", entries.added());
     shown_id(reply, "recorded-first-entry-id", entries.first_id());
+    idempotence(reply, stream, window, now_ms as u64);
     let Some(shown) = shown else {
         number(reply, "groups", stream.groups.len() as u64);
         let (all, back) = (entries.iter().next(), entries.range_rev(Id::ZERO, Id::MAX).next());
@@ -93,6 +96,19 @@ pub(super) fn stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         full_group(reply, entries, (name, group), shown, now_ms);
     }
     Ok(Effect::Unchanged)
+}
+
+/// What is remembered of messages that producers name.
+fn idempotence(reply: &mut Reply, stream: &Stream, default: Window, now_ms: u64) {
+    let known = stream.idempotence.as_deref();
+    let window = known.map_or(default, Idempotence::window);
+    let (producers, messages) = known.map_or((0, 0), |known| known.tracked(now_ms));
+    number(reply, "idmp-duration", window.duration_secs);
+    number(reply, "idmp-maxsize", window.maxsize);
+    number(reply, "pids-tracked", producers as u64);
+    number(reply, "iids-tracked", messages as u64);
+    number(reply, "iids-added", known.map_or(0, |known| known.added));
+    number(reply, "iids-duplicates", known.map_or(0, |known| known.duplicates));
 }
 
 fn full_group(

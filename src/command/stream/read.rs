@@ -358,7 +358,7 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
     }
     begin(ctx.reply, key);
     read.replied = true;
-    let Stream { entries, groups } = stream;
+    let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(group_name) else { return Ok(read) };
     let mark = ctx.reply.later();
     let claimed = claim(ctx.reply, entries, group, idle, consumer, now_ms);
@@ -420,7 +420,7 @@ fn history(
     count: Option<u64>,
     now_ms: i64,
 ) -> Vec<Pending> {
-    let Stream { entries, groups } = stream;
+    let Stream { entries, groups, .. } = stream;
     let (mut again, mut replied) = (Vec::new(), 0);
     let Some(group) = groups.get_mut(group) else { return again };
     let mark = reply.later();

@@ -173,9 +173,10 @@ fn ranges() {
             ("XSETID none 3", "-ERR no such key|"),
             (
                 "XINFO STREAM x",
-                "*20|$6|length|:2|$15|radix-tree-keys|:1|$16|radix-tree-nodes|:2|\
+                "*32|$6|length|:2|$15|radix-tree-keys|:1|$16|radix-tree-nodes|:2|\
                 $17|last-generated-id|$3|3-3|$20|max-deleted-entry-id|$3|2-5|$13|entries-added|:9|\
-                $23|recorded-first-entry-id|$3|1-1|$6|groups|:0|$11|first-entry|*2|$3|1-1|*2|$1|f|$1|v|\
+                $23|recorded-first-entry-id|$3|1-1|$13|idmp-duration|:100|$12|idmp-maxsize|:100|\
+                $12|pids-tracked|:0|$12|iids-tracked|:0|$10|iids-added|:0|$15|iids-duplicates|:0|$6|groups|:0|$11|first-entry|*2|$3|1-1|*2|$1|f|$1|v|\
                 $10|last-entry|*2|$3|2-1|*2|$1|f|$1|w|",
             ),
         ],
@@ -525,4 +526,154 @@ fn a_consumer_of_whom_nobody_knows_counts_as_just_seen() {
     group.consumer_mut(number).seen_ms = 0;
     assert!(client.say("XINFO STREAM x FULL").contains("|$9|seen-time|:1000000|$11|active-time|:-1|"));
     assert!(client.say("XINFO CONSUMERS x g").ends_with("|$4|idle|:0|$8|inactive|:-1|"));
+}
+
+/// Runs a script and returns the client, for what comes after it.
+fn after(script: &[(&str, &str)]) -> Client {
+    let mut client = Client::new(false);
+    for (line, expected) in script {
+        assert_eq!(client.say(line), *expected, "{line}");
+    }
+    client
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_not_added_again() {
+    let first = "/ XADD x 1000000-0 a 1 ; XCFGSET x IDMP-DURATION 100 IDMP-MAXSIZE 100 ; XIDMPRECORD x p one 1000000-0";
+    let mut client = after(&[
+        ("XADD x IDMP p one * a 1", &format!("$9|1000000-0| {first}")),
+        ("XADD x IDMP p one * b 2", "$9|1000000-0|"),
+        ("XADD x MAXLEN ~ 5 IDMP p one * b 2", "$9|1000000-0|"),
+        ("XADD x IDMP q one * b 2", "$9|1000000-1| / XADD x 1000000-1 b 2 ; XIDMPRECORD x q one 1000000-1"),
+        (
+            "XADD x NOMKSTREAM IDMP p two MAXLEN = 2 * c 3",
+            "$9|1000000-2| / XADD x MAXLEN = 2 1000000-2 c 3 ; XIDMPRECORD x p two 1000000-2",
+        ),
+        ("XADD none NOMKSTREAM IDMP p one * a 1", "$-1|"),
+        ("XADD x IDMP p one * b 2", "$9|1000000-0|"),
+        ("XADD s IDMP p one * b 2", WRONG),
+        ("XLEN x", ":2|"),
+        ("XADD x IDMP p 7 * f v", "$9|1000000-3| / XADD x 1000000-3 f v ; XIDMPRECORD x p 7 1000000-3"),
+        ("XADD x IDMP p * * f v", "$9|1000000-4| / XADD x 1000000-4 f v ; XIDMPRECORD x p * 1000000-4"),
+    ]);
+    client.engine.set_now(UnixMs(1_099_999));
+    assert_eq!(client.say("XADD x IDMP p one * b 2"), "$9|1000000-0|");
+    client.engine.set_now(UnixMs(1_100_000));
+    let again = client.say("XADD x IDMP p one * b 2");
+    assert_eq!(again, "$9|1100000-0| / XADD x 1100000-0 b 2 ; XIDMPRECORD x p one 1100000-0");
+}
+
+#[test]
+fn a_message_without_a_name_is_called_by_what_it_says() {
+    let mut client = Client::new(false);
+    assert!(client.say("XADD x IDMPAUTO p * a 1 b 2").starts_with("$9|1000000-0|"));
+    assert_eq!(client.say("XADD x IDMPAUTO p * b 2 a 1"), "$9|1000000-0|");
+    for (line, id) in [
+        ("XADD x IDMPAUTO q * a 1 b 2", "$9|1000000-1|"),
+        ("XADD x IDMPAUTO p * a 1 b 3", "$9|1000000-2|"),
+        ("XADD x IDMPAUTO p * a 1", "$9|1000000-3|"),
+        ("XADD x IDMPAUTO p * a1 b", "$9|1000000-4|"),
+    ] {
+        assert!(client.say(line).starts_with(id), "{line}");
+    }
+}
+
+#[test]
+fn names_of_messages_are_checked() {
+    const TWICE: &str = "-ERR IDMP/IDMPAUTO specified multiple times|";
+    const AUTO: &str = "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs|";
+    after(&[
+        ("XADD x IDMP p * f v", INVALID),
+        ("XADD x IDMP p", "-ERR wrong number of arguments for 'xadd' command|"),
+        ("XADD x IDMP p one 1-1 f v", AUTO),
+        ("XADD x IDMP p one 1-* f v", AUTO),
+        ("XADD x IDMPAUTO p 1-1 f v", AUTO),
+        ("XADD x IDMP p one IDMP q two * f v", TWICE),
+        ("XADD x IDMPAUTO p IDMP q two * f v", TWICE),
+        ("XADD x IDMP p one IDMPAUTO q * f v", TWICE),
+        ("XADD x IDMP  one * f v", "-ERR IDMP requires a non-empty producer ID|"),
+        ("XADD x IDMP p  * f v", "-ERR IDMP requires a non-empty idempotent ID|"),
+        ("XADD x IDMPAUTO  * f v", "-ERR IDMPAUTO requires a non-empty producer ID|"),
+        ("XTRIM x IDMP p one MAXLEN 3", SYNTAX),
+        ("EXISTS x", ":0|"),
+    ]);
+}
+
+#[test]
+fn how_many_and_how_long_are_set_for_each_stream() {
+    const SECS: &str = "-ERR IDMP-DURATION must be between 1 and 86400 seconds|";
+    const SIZE: &str = "-ERR IDMP-MAXSIZE must be between 1 and 10000 entries|";
+    const NUMBER: &str = "-ERR value is not an integer or out of range|";
+    let mut client = after(&[
+        ("XADD x 1-1 f v", "$3|1-1| / XADD x 1-1 f v"),
+        ("XCFGSET x", "-ERR At least one parameter must be specified|"),
+        ("XCFGSET x IDMP-DURATION", SYNTAX),
+        ("XCFGSET x IDMP-DURATION a", NUMBER),
+        ("XCFGSET x IDMP-DURATION 00", NUMBER),
+        ("XCFGSET x IDMP-DURATION 0", SECS),
+        ("XCFGSET x IDMP-DURATION 86401", SECS),
+        ("XCFGSET x IDMP-MAXSIZE 0", SIZE),
+        ("XCFGSET x IDMP-MAXSIZE 10001", SIZE),
+        ("XCFGSET x SIZE 1", SYNTAX),
+        ("XCFGSET none IDMP-MAXSIZE 1", "-ERR no such key|"),
+        ("XCFGSET s IDMP-MAXSIZE 1", WRONG),
+        ("XCFGSET x IDMP-MAXSIZE 2", "+OK| / XCFGSET x IDMP-DURATION 100 IDMP-MAXSIZE 2"),
+    ]);
+    for name in ["a", "b", "c"] {
+        client.say(&format!("XADD x IDMP p {name} * f v"));
+    }
+    let told = "$13|idmp-duration|:100|$12|idmp-maxsize|:2|$12|pids-tracked|:1|$12|iids-tracked|:2|$10|iids-added|:3|\
+        $15|iids-duplicates|:0|";
+    assert!(client.say("XINFO STREAM x").contains(told), "{}", client.say("XINFO STREAM x"));
+    assert!(client.say("XINFO STREAM x FULL").contains(told));
+    assert_eq!(client.say("XADD x IDMP p b * f v"), "$9|1000000-1|");
+    client.say("XCFGSET x IDMP-MAXSIZE 2 IDMP-DURATION 100");
+    assert_eq!(client.say("XADD x IDMP p b * f v"), "$9|1000000-1|");
+    client.say("XCFGSET x IDMP-DURATION 5");
+    let told = told.replace("100|$12|idmp", "5|$12|idmp").replace("tracked|:1", "tracked|:0");
+    let told = told.replace("iids-tracked|:2", "iids-tracked|:0").replace("duplicates|:0", "duplicates|:2");
+    assert!(client.say("XINFO STREAM x").contains(&told), "{}", client.say("XINFO STREAM x"));
+}
+
+#[test]
+fn entries_are_given_names_afterwards() {
+    after(&[
+        ("XADD x 1-1 f v", "$3|1-1| / XADD x 1-1 f v"),
+        ("XADD x 1-2 f v", "$3|1-2| / XADD x 1-2 f v"),
+        ("XIDMPRECORD none p a 1-1", "-ERR no such key|"),
+        ("XIDMPRECORD s p a 1-1", WRONG),
+        ("XIDMPRECORD x p a 1", "-ERR The specified stream ID was deleted or doesn't exist|"),
+        ("XIDMPRECORD x p a x", INVALID),
+        ("XIDMPRECORD x  a 1-1", "-ERR XIDMPRECORD requires a non-empty producer ID|"),
+        ("XIDMPRECORD x p  1-1", "-ERR XIDMPRECORD requires a non-empty idempotent ID|"),
+        (
+            "XIDMPRECORD x p a 1-2",
+            "+OK| / XCFGSET x IDMP-DURATION 100 IDMP-MAXSIZE 100 ; XIDMPRECORD x p a 1-2",
+        ),
+        ("XIDMPRECORD x p a 1-2", "+OK|"),
+        (
+            "XIDMPRECORD x p a 1-1",
+            "-ERR The specified IDMP producer-id/idempotent-id pair maps to a different stream ID|",
+        ),
+        ("XIDMPRECORD x p b 1-2", "-ERR The specified stream ID has another idempotent ID|"),
+        ("XIDMPRECORD x p b 1-1", "+OK| / XIDMPRECORD x p b 1-1"),
+    ]);
+}
+
+#[test]
+fn what_is_remembered_goes_with_a_copy_and_a_payload() {
+    let mut client = Client::new(false);
+    client.say("XADD x IDMP p one * a 1");
+    client.say("COPY x y");
+    assert_eq!(client.say("XADD y IDMP p one * a 1"), "$9|1000000-0|");
+    let token = client.token;
+    client.say("SELECT 0");
+    client.say("DEL z");
+    let entry = client.engine.keys.read(client.engine.keys.key(b"x")).expect("it is there");
+    let payload = crate::data::rdb::payload::seal(entry, true);
+    assert_eq!(payload[0], 26);
+    let words: [&[u8]; 4] = [b"RESTORE", b"z", b"0", &payload];
+    assert_eq!(crate::command::tests::ask_words(&mut client.engine, token, words), "+OK\r\n");
+    assert_eq!(client.say("XADD z IDMP p one * a 1").split(" / ").next(), Some("$9|1000000-0|"));
+    assert!(client.engine.state.persistence.named_messages);
 }

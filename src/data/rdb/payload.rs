@@ -14,7 +14,7 @@ pub fn seal(entry: &Entry, compress: bool) -> Vec<u8> {
     out.byte(value::type_of(entry));
     value::write(&mut out, entry);
     let mut payload = out.into_bytes();
-    let version = if value::is_newer(entry) { rdb::VERSION_FIELD_DEADLINES } else { rdb::VERSION };
+    let version = value::version_of(entry);
     payload.extend_from_slice(&(version as u16).to_le_bytes());
     let crc = crc64::update(0, &payload);
     payload.extend_from_slice(&crc.to_le_bytes());

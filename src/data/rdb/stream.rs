@@ -10,18 +10,26 @@
 //!     number of consumers; of each:
 //!         name, when it was seen; from the third form on: when it was active
 //!         number of entries pending; of each its ID in sixteen bytes
+//! in the fourth form: seconds for which messages that producers name are remembered, how many of each producer
+//!     number of producers; of each: name, number of messages; of each: name, ID
+//!     how many were ever added, how many were not since they had been
 //! ```
 //!
 //! IDs are two lengths unless said otherwise, and big-endian where they are sixteen bytes. What is written is the second
-//! form, which Redis 7.0 reads; so a consumer was active when it was seen, after a load.
+//! form, which Redis 7.0 reads; so a consumer was active when it was seen, after a load. Only a stream whose producers
+//! name their messages is written in the fourth form.
+
+use std::rc::Rc;
 
 use crate::data::rdb::read::{Fault, Reader};
 use crate::data::rdb::write::Encoder;
 use crate::data::rdb::{kind, pack};
-use crate::data::stream::{Group, Id, Pending, Stream};
+use crate::data::stream::{Group, Id, Idempotence, Pending, Stream, Window};
 
 /// A number of entries read that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
+/// No server remembers messages for longer than a day.
+const DURATION_SECS_MAX: u64 = 86_400;
 
 fn id_bytes(id: Id) -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -40,7 +48,12 @@ fn write_id(out: &mut Encoder<'_>, id: Id) {
     out.length(id.seq);
 }
 
-/// Writes a stream as [`kind::STREAM_LISTPACKS_2`].
+/// The form in which a stream is written.
+pub fn type_of(stream: &Stream) -> u8 {
+    if stream.idempotence.is_some() { kind::STREAM_LISTPACKS_4 } else { kind::STREAM_LISTPACKS_2 }
+}
+
+/// Writes a stream in that form.
 pub fn write(out: &mut Encoder<'_>, stream: &Stream) {
     let entries = &stream.entries;
     out.length(entries.nodes() as u64);
@@ -60,11 +73,31 @@ pub fn write(out: &mut Encoder<'_>, stream: &Stream) {
     out.length(stream.groups.len() as u64);
     for (name, group) in stream.groups.iter() {
         out.string(name);
-        write_group(out, group);
+        write_group(out, group, stream.idempotence.is_some());
+    }
+    if let Some(known) = &stream.idempotence {
+        write_known(out, known);
     }
 }
 
-fn write_group(out: &mut Encoder<'_>, group: &Group) {
+fn write_known(out: &mut Encoder<'_>, known: &Idempotence) {
+    out.length(known.window().duration_secs);
+    out.length(known.window().maxsize);
+    let producers = known.producers();
+    out.length(producers.len() as u64);
+    for (producer, messages) in producers {
+        out.string(producer);
+        out.length(messages.len() as u64);
+        for (name, id) in messages {
+            out.string(name);
+            write_id(out, id);
+        }
+    }
+    out.length(known.added);
+    out.length(known.duplicates);
+}
+
+fn write_group(out: &mut Encoder<'_>, group: &Group, with_active: bool) {
     write_id(out, group.last_id);
     out.length(group.entries_read.unwrap_or(UNKNOWN));
     out.length(group.pending_len() as u64);
@@ -77,6 +110,9 @@ fn write_group(out: &mut Encoder<'_>, group: &Group) {
     for consumer in group.consumers() {
         out.string(consumer.name());
         out.integer_64(consumer.seen_ms);
+        if with_active {
+            out.integer_64(consumer.active_ms);
+        }
         out.length(consumer.pending_len() as u64);
         consumer.pending_from(Id::ZERO).for_each(|id| out.raw(&id_bytes(id)));
     }
@@ -116,7 +152,38 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Stream, Fault> {
     for _ in 0..reader.count(4)? {
         read_group(reader, of, &mut stream)?;
     }
+    if of == kind::STREAM_LISTPACKS_4 {
+        stream.idempotence = Some(Box::new(read_known(reader, last_id)?));
+    }
     Ok(stream)
+}
+
+fn read_known(reader: &mut Reader<'_>, last_id: Id) -> Result<Idempotence, Fault> {
+    let at = reader.offset();
+    let window = Window { duration_secs: reader.length()?, maxsize: reader.length()? };
+    if !(1..=DURATION_SECS_MAX).contains(&window.duration_secs) || window.maxsize == 0 {
+        return Err(Fault::damaged(at, "a stream remembers messages for no time"));
+    }
+    // They come producer by producer, and are recorded in the order of their IDs.
+    let mut all: Vec<(Id, Rc<[u8]>, Vec<u8>)> = Vec::new();
+    for _ in 0..reader.count(2)? {
+        let producer: Rc<[u8]> = reader.owned_string()?.into();
+        for _ in 0..reader.count(3)? {
+            let name = reader.owned_string()?;
+            all.push((read_id(reader)?, producer.clone(), name));
+        }
+    }
+    all.sort_unstable_by_key(|(id, ..)| *id);
+    let mut known = Idempotence::new(window);
+    let mut before = None;
+    for (id, producer, name) in &all {
+        if last_id < *id || before.replace(*id) == Some(*id) || known.find(producer, name, 0).is_some() {
+            return Err(Fault::damaged(at, "a stream remembers a message twice, or one it never had"));
+        }
+        known.record(producer, name, *id);
+    }
+    (known.added, known.duplicates) = (reader.length()?, reader.length()?);
+    Ok(known)
 }
 
 fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<(), Fault> {
@@ -149,6 +216,11 @@ fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<()
     Ok(())
 }
 
+/// Whether a form tells when consumers were active.
+fn has_active(of: u8) -> bool {
+    matches!(of, kind::STREAM_LISTPACKS_3 | kind::STREAM_LISTPACKS_4)
+}
+
 /// The number of the consumer of an entry that has none yet.
 const NOBODY: u32 = u32::MAX;
 
@@ -161,7 +233,7 @@ fn read_consumer(
     let at = reader.offset();
     let name = reader.owned_string()?;
     let seen_ms = reader.integer_64()?;
-    let active_ms = if of == kind::STREAM_LISTPACKS_3 { reader.integer_64()? } else { seen_ms };
+    let active_ms = if has_active(of) { reader.integer_64()? } else { seen_ms };
     let (number, is_new) = group.ensure_consumer(&name, seen_ms);
     if !is_new {
         return Err(Fault::damaged(at, "a group has a consumer twice"));

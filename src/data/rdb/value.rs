@@ -3,6 +3,7 @@
 use crate::data::entry::{Entry, Kind, Value};
 use crate::data::rdb::read::{Fault, Limits, Reader};
 use crate::data::rdb::write::Encoder;
+use crate::data::rdb::{VERSION, VERSION_FIELD_DEADLINES, VERSION_NAMED_MESSAGES};
 use crate::data::rdb::{hash, kind, list, set, stream, string, zset};
 
 /// The type as which a value is written.
@@ -13,13 +14,17 @@ pub fn type_of(entry: &Entry) -> u8 {
         Kind::Set => entry.set().map_or(kind::SET, set::type_of),
         Kind::Hash => entry.hash().map_or(kind::HASH, hash::type_of),
         Kind::Zset => entry.zset().map_or(kind::ZSET_2, zset::type_of),
-        Kind::Stream => kind::STREAM_LISTPACKS_2,
+        Kind::Stream => entry.stream().map_or(kind::STREAM_LISTPACKS_2, stream::type_of),
     }
 }
 
-/// Whether only a newer version of the format than [`super::VERSION`] can hold the value.
-pub fn is_newer(entry: &Entry) -> bool {
-    matches!(type_of(entry), kind::HASH_METADATA | kind::HASH_LISTPACK_EX)
+/// The oldest version of the format that can hold the value, of those that are written.
+pub fn version_of(entry: &Entry) -> u32 {
+    match type_of(entry) {
+        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => VERSION_FIELD_DEADLINES,
+        kind::STREAM_LISTPACKS_4 => VERSION_NAMED_MESSAGES,
+        _ => VERSION,
+    }
 }
 
 /// Writes a value, without its type.
@@ -70,7 +75,10 @@ pub fn read(reader: &mut Reader<'_>, of: u8, key: &[u8], limits: &Limits) -> Res
             let value = hash::read(reader, of, &limits.hash)?;
             (!value.is_empty()).then_some(Value::Hash(value))
         }
-        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+        kind::STREAM_LISTPACKS
+        | kind::STREAM_LISTPACKS_2
+        | kind::STREAM_LISTPACKS_3
+        | kind::STREAM_LISTPACKS_4 => {
             // Unlike other collections a stream may be empty.
             Some(Value::Stream(Box::new(stream::read(reader, of)?)))
         }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::data::stream::{Entry, Group, Id, Pending, Stream};
+use crate::data::stream::{Entry, Group, Id, Idempotence, Pending, Stream};
 use crate::engine::snapshot::{Commands, ELEMENTS_PER_COMMAND, WRITE_SIZE};
 use crate::state::log::{push_bulk, push_header};
 
@@ -47,7 +47,24 @@ pub(super) fn write<W: Write>(commands: &mut Commands<'_, W>, key: &[u8], stream
     let (added, deleted) = (added.format(entries.added()), entries.max_deleted().text(&mut deleted));
     let last_id = entries.last_id().text(&mut text);
     commands.push(&[b"XSETID", key, last_id, b"ENTRIESADDED", added.as_bytes(), b"MAXDELETEDID", deleted]);
+    if let Some(known) = &stream.idempotence {
+        push_known(commands, key, known)?;
+    }
     relieve(commands)
+}
+
+/// What is remembered of messages that producers name. The names of entries that are gone are refused by Redis, which
+/// goes on; kvick takes them.
+fn push_known<W: Write>(commands: &mut Commands<'_, W>, key: &[u8], known: &Idempotence) -> io::Result<()> {
+    let (mut secs, mut maxsize) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let (secs, maxsize) = (secs.format(known.window().duration_secs), maxsize.format(known.window().maxsize));
+    let (secs, maxsize) = (secs.as_bytes(), maxsize.as_bytes());
+    commands.push(&[b"XCFGSET", key, b"IDMP-DURATION", secs, b"IDMP-MAXSIZE", maxsize]);
+    for (producer, name, id) in known.records() {
+        commands.push(&[b"XIDMPRECORD", key, producer, name, id.text(&mut [0; 41])]);
+        relieve(commands)?;
+    }
+    Ok(())
 }
 
 /// Writes out what was gathered if it is enough.
@@ -158,12 +175,21 @@ mod tests {
         let token = engine.open_session(Session::default());
         engine.set_now(UnixMs(9_000_000));
         let reply = ask(engine, token, &format!("XINFO STREAM {key} FULL COUNT 0"));
-        let own = ["radix-tree-keys", "radix-tree-nodes", "seen-time", "active-time"];
+        let own = [
+            "radix-tree-keys",
+            "radix-tree-nodes",
+            "seen-time",
+            "active-time",
+            "iids-added",
+            "iids-duplicates",
+        ];
         let mut lines: Vec<&str> = reply.split("\r\n").collect();
         while let Some(at) = lines.iter().position(|line| own.contains(line)) {
             lines.drain(at..at + 2);
         }
-        lines.join("|")
+        let entry = engine.keys.read(engine.keys.key(key.as_bytes()));
+        let known = entry.and_then(|entry| entry.stream()).and_then(|stream| stream.idempotence.as_deref());
+        format!("{} {:?}", lines.join("|"), known.map(|known| (known.window(), known.records())))
     }
 
     fn command(random: &mut Random, turn: u64) -> String {
@@ -171,7 +197,12 @@ mod tests {
         let id = format!("{}-{}", (turn / 4).saturating_sub(random.below(60)), random.below(3));
         let group = ["g", "h"][random.below(2) as usize];
         let consumer = ["c", "d", "e"][random.below(3) as usize];
-        match random.below(40) {
+        match random.below(46) {
+            // These choose their IDs by the date, so they have a stream of their own.
+            40..44 => format!("XADD z IDMP {consumer} {} * f v", random.below(30)),
+            44 => format!("XADD z MAXLEN ~ 30 IDMP {consumer} {} * f v", random.below(30)),
+            45 if random.below(9) == 0 => format!("XCFGSET z IDMP-MAXSIZE {}", 3 + random.below(9)),
+            45 => format!("XTRIM z MAXLEN {}", random.below(9)),
             0..16 => format!("XADD {key} {}-* f {turn}", turn / 4),
             16 => format!("XADD {key} MAXLEN ~ 50 {}-* f {turn} g {turn}", turn / 4),
             17 => format!("XDEL {key} {id}"),
@@ -201,6 +232,7 @@ mod tests {
 
     #[test]
     fn logs_and_snapshots_replayed_are_the_same_streams() {
+        let (mut groups, mut names) = (0, 0);
         for seed in 0..6 {
             let mut random = Random::seeded(seed);
             let mut engine = Engine::new(Settings::default(), 1);
@@ -218,15 +250,15 @@ mod tests {
             let mut bytes = Vec::new();
             write_snapshot(&engine, &mut bytes, |_| {}).expect("writing to memory");
             let mut copy = replayed(&bytes);
-            for key in ["x", "y", "empty", "gone"] {
+            for key in ["x", "y", "z", "empty", "gone"] {
                 let expected = told(&mut engine, key);
-                assert!(
-                    expected.contains("last-generated-id")
-                        && (key == "gone" || expected.contains("pel-count"))
-                );
+                assert!(expected.contains("last-generated-id"));
+                groups += usize::from(expected.contains("pel-count"));
+                names += usize::from(expected.contains("maxsize: "));
                 assert_eq!(told(&mut log, key), expected, "seed {seed}, the log");
                 assert_eq!(told(&mut copy, key), expected, "seed {seed}, the snapshot");
             }
         }
+        assert!(12 <= groups && names == 6, "{groups} streams with groups, {names} that remember messages");
     }
 }

@@ -313,7 +313,7 @@ fn slow(json: &mut Json, state: &State) {
         json.open("", '{');
         json.number("id", entry.id);
         json.number("at", entry.at_secs);
-        json.number("micros", entry.micros);
+        json.number("micros", entry.amount);
         let words: Vec<String> = entry.args.iter().map(|arg| shown(arg)).collect();
         let line: String = words.join(" ").chars().take(SLOW_LEN_MAX).collect();
         json.word("line", &line);

@@ -392,7 +392,7 @@ fn slow(text: &mut Text, state: &State) {
     text.gauge("redis_slowlog_length", "Slow commands remembered.", entries.len());
     if let Some(last) = state.slowlog.iter().next() {
         text.gauge("redis_slowlog_last_id", "Number of the last one.", last.id);
-        let secs = last.micros as f64 / 1e6;
+        let secs = last.amount as f64 / 1e6;
         text.gauge("redis_last_slow_execution_duration_seconds", "How long it took.", secs);
     }
     text.family("redis_latency_spike_last", "gauge", "Date of the last spike by event.");
