@@ -526,3 +526,22 @@ fn a_consumer_of_whom_nobody_knows_counts_as_just_seen() {
     assert!(client.say("XINFO STREAM x FULL").contains("|$9|seen-time|:1000000|$11|active-time|:-1|"));
     assert!(client.say("XINFO CONSUMERS x g").ends_with("|$4|idle|:0|$8|inactive|:-1|"));
 }
+
+/// A snapshot names the counts in commands, which take no greater ones.
+#[test]
+fn counts_stay_what_a_command_can_name() {
+    let mut client = Client::new(false);
+    for line in [
+        "XADD x 1-0 f v",
+        "XGROUP CREATE x g 0 ENTRIESREAD 9223372036854775807",
+        "XSETID x 1-0 ENTRIESADDED 9223372036854775807",
+        "XADD x 2-0 f v",
+        "XREADGROUP GROUP g c STREAMS x >",
+        "XCLAIM x g c 0 1-0 RETRYCOUNT 9223372036854775807",
+        "XCLAIM x g c 0 1-0",
+    ] {
+        client.say(line);
+    }
+    let info = client.say("XINFO STREAM x FULL");
+    assert_eq!(info.matches(":9223372036854775807|").count(), 4, "{info}");
+}
