@@ -34,16 +34,16 @@ has_nightly() {
 
 # Everything that needs no process of its own; and servers with clients and children, of the same build.
 address() {
-    RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 cargo +nightly test --quiet \
+    RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 cargo +nightly test --quiet \
         --features system-allocator --target "$host" --target-dir target/san/address \
         --lib --test fuzz --test engine --test model --test rdb --test sets --test server --test sessions
 }
 
 # The standard library must be instrumented too, or its own locks look like races.
 threads() {
-    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=halt_on_error=1 cargo +nightly test --quiet -Zbuild-std \
+    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=allocator_may_return_null=1:halt_on_error=1 cargo +nightly test --quiet -Zbuild-std \
         --features system-allocator --target "$host" --target-dir target/san/threads --lib -- io::
-    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 cargo +nightly test --quiet \
+    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=allocator_may_return_null=1:halt_on_error=1:die_after_fork=0 cargo +nightly test --quiet \
         -Zbuild-std --features system-allocator --target "$host" --target-dir target/san/threads --test server
 }
 
