@@ -503,6 +503,13 @@ fn lines_of_users_are_kept_as_bytes_and_rewritten_in_place() {
 }
 
 #[test]
+fn a_line_of_a_user_is_one_in_quotes_too() {
+    let settings = loaded("port 1\n");
+    let text = config::rewrite("\"user\" bob on\nport 1\n", &settings, &["user bob off".to_owned()]);
+    assert!(text.starts_with("user bob off\nport 1\n") && !text.contains("bob on"), "{text}");
+}
+
+#[test]
 fn a_rewrite_keeps_the_file_of_the_user() {
     let old = "# head\n\n\n   # comment\nMaxClients   500\nmaxmemory 100mb\ntimeout 5\ntimeout 7\n\
                include a.conf\nwhat is this\nrename-command KEYS \"\"\nslave-priority 50\nlogfile \"\"\n\

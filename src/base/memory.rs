@@ -11,10 +11,15 @@
 //! count would drift: a wrong number but never undefined behaviour, and below zero it reads as zero. The tests
 //! of this crate do so, and count by atomic addition.
 //!
+//! # Another allocator
+//!
+//! With the feature `system-allocator` the system's own stands in the place of mimalloc, and of the pages of
+//! [`crate::data::block`]: valgrind and the sanitizers watch each block of that one.
+//!
 //! # Why the unsafe code is sound
 //!
 //! `GlobalAlloc` is an unsafe trait. Its promises are kept because each of its functions hands the very
-//! arguments it got to mimalloc's function of the same name, which keeps them, and returns the very pointer
+//! arguments it got to the function of the same name of mimalloc (or of `System`), which keeps them, and returns the very pointer
 //! that came back. What is added, the count, touches only two atomics, allocates nothing and cannot panic:
 //! all of its arithmetic wraps.
 
@@ -23,7 +28,10 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mimalloc::MiMalloc;
+#[cfg(not(feature = "system-allocator"))]
+use mimalloc::MiMalloc as Inner;
+#[cfg(feature = "system-allocator")]
+use std::alloc::System as Inner;
 
 /// The allocator of the server: mimalloc, counted.
 pub struct Counting;
@@ -164,7 +172,7 @@ unsafe impl GlobalAlloc for Gauge {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: our caller's promises about the arguments are passed on with the arguments.
-        let block = unsafe { MiMalloc.alloc(layout) };
+        let block = unsafe { Inner.alloc(layout) };
         if !block.is_null() {
             self.change(layout.size(), 0);
         }
@@ -174,7 +182,7 @@ unsafe impl GlobalAlloc for Gauge {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        let block = unsafe { MiMalloc.alloc_zeroed(layout) };
+        let block = unsafe { Inner.alloc_zeroed(layout) };
         if !block.is_null() {
             self.change(layout.size(), 0);
         }
@@ -185,13 +193,13 @@ unsafe impl GlobalAlloc for Gauge {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.change(0, layout.size());
         // SAFETY: as above.
-        unsafe { MiMalloc.dealloc(block, layout) }
+        unsafe { Inner.dealloc(block, layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         // SAFETY: as above.
-        let moved = unsafe { MiMalloc.realloc(block, layout, len) };
+        let moved = unsafe { Inner.realloc(block, layout, len) };
         // When it fails, the old block stays as it was, and so does the count.
         if !moved.is_null() {
             self.change(len, layout.size());
@@ -201,6 +209,7 @@ unsafe impl GlobalAlloc for Gauge {
 }
 
 /// Gives memory that is free back to the system, as far as whole pages of it are.
+#[cfg(not(feature = "system-allocator"))]
 pub fn collect() {
     unsafe extern "C" {
         fn mi_collect(force: bool);
@@ -208,6 +217,10 @@ pub fn collect() {
     // SAFETY: the allocator's own function, to be called at any time; it touches free memory only.
     unsafe { mi_collect(true) }
 }
+
+/// The system's allocator has no such function that is everywhere.
+#[cfg(feature = "system-allocator")]
+pub fn collect() {}
 
 #[cfg(test)]
 mod tests {
@@ -283,6 +296,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "system-allocator"))]
     #[test]
     fn usable_sizes_are_the_allocators_own() {
         unsafe extern "C" {

@@ -33,6 +33,8 @@ use crate::base::{memory, pages};
 
 /// Bigger blocks come from the general allocator.
 pub const SMALL_MAX: usize = 1024;
+/// All blocks come from the general allocator, so that whoever watches that one sees each of them.
+const ALL_BIG: bool = cfg!(feature = "system-allocator");
 const GRAIN: usize = 2;
 /// The least size: a free block holds an offset.
 const SIZE_MIN: usize = 4;
@@ -81,7 +83,7 @@ thread_local! {
 #[inline]
 pub fn allocate(size: usize) -> NonNull<u8> {
     debug_assert!(SIZE_MIN <= size && size.is_multiple_of(GRAIN));
-    if SMALL_MAX < size {
+    if ALL_BIG || SMALL_MAX < size {
         return allocate_big(size);
     }
     memory::add(size);
@@ -96,7 +98,7 @@ pub fn allocate(size: usize) -> NonNull<u8> {
 /// `block` came from [`allocate`] with the same size in this thread and is not used any more.
 #[inline]
 pub unsafe fn release(block: NonNull<u8>, size: usize) {
-    if SMALL_MAX < size {
+    if ALL_BIG || SMALL_MAX < size {
         // SAFETY: it was allocated with this layout.
         unsafe { dealloc(block.as_ptr(), layout(size)) };
         return;

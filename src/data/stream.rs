@@ -102,9 +102,10 @@ impl Entries {
     }
 
     /// Sets what is known beyond the entries themselves. The caller has checked that no entry has a greater ID than
-    /// `last_id`.
+    /// `last_id`. What cannot be, because a peer's payload says it, becomes what can.
     pub fn set_ids(&mut self, last_id: Id, added: u64, max_deleted: Id) {
-        (self.last_id, self.added, self.max_deleted) = (last_id, added, max_deleted);
+        let added = added.max(self.len).min(COUNT_MAX);
+        (self.last_id, self.added, self.max_deleted) = (last_id, added, max_deleted.min(last_id));
     }
 
     /// The ID that an entry gets which is added at this date; `None` if there is none left.
@@ -135,7 +136,7 @@ impl Entries {
             }
         }
         self.len += 1;
-        self.added += 1;
+        self.added = one_more(self.added);
         self.last_id = id;
     }
 
@@ -267,7 +268,7 @@ impl Entries {
     /// A group's count of entries read, after the next entry it gets is this one.
     pub fn count_read(&self, group: &Group, id: Id) -> Option<u64> {
         match group.entries_read {
-            Some(read) if self.counts_on(group.last_id) => Some(read + 1),
+            Some(read) if self.counts_on(group.last_id) => Some(one_more(read)),
             read if self.added == 0 => read,
             _ => self.count_up_to(id),
         }
@@ -278,6 +279,14 @@ impl Entries {
         let nodes: usize = self.nodes.iter().map(Node::memory).sum();
         nodes + self.nodes.capacity() * size_of::<Node>()
     }
+}
+
+/// The greatest count that a command can name, hence the greatest of which a log can tell.
+pub const COUNT_MAX: u64 = i64::MAX as u64;
+
+/// The count after this one, which stays where it is at the greatest.
+pub fn one_more(count: u64) -> u64 {
+    count.saturating_add(1).min(COUNT_MAX)
 }
 
 #[inline]

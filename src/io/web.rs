@@ -9,7 +9,7 @@
 //! with one the page wants it, as HTTP's basic authentication. A page on the web that a browser here shows might send
 //! the browser to our address under a name of its own: on loopback addresses only `localhost` and numbers are names.
 
-mod http;
+pub mod http;
 mod live;
 mod metrics;
 

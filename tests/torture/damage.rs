@@ -258,7 +258,10 @@ fn a_base_that_is_cut_or_altered_is_refused() {
                             helps(&why);
                             assert_eq!(code, 1, "rdb {rdb}, {place}: {why}\n{said}");
                             let (code, said) = checked(&files(&damaged), true);
-                            assert_eq!(code, 1, "nothing may be cut off a base: rdb {rdb}, {place}: {why}\n{said}");
+                            assert_eq!(
+                                code, 1,
+                                "nothing may be cut off a base: rdb {rdb}, {place}: {why}\n{said}"
+                            );
                         }
                     }
                 }

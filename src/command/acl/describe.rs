@@ -6,8 +6,12 @@ use crate::state::acl::{KeyPattern, Selector, User};
 
 /// The rules for commands.
 pub fn commands(selector: &Selector) -> Vec<u8> {
+    joined(command_rules(selector))
+}
+
+fn command_rules(selector: &Selector) -> impl Iterator<Item = Vec<u8>> {
     let first: &[u8] = if selector.commands.from_all() { b"+@all" } else { b"-@all" };
-    joined(std::iter::once(first.to_vec()).chain(selector.rules.iter().map(|rule| rule.to_vec())))
+    std::iter::once(first.to_vec()).chain(selector.rules.iter().map(|rule| rule.to_vec()))
 }
 
 /// The rules for keys.
@@ -68,7 +72,8 @@ fn selector_rules(selector: &Selector) -> Vec<Vec<u8>> {
         }
     }
     rules.extend(databases(selector));
-    rules.push(commands(selector));
+    // One by one: a word that has to be quoted must not take the others with it.
+    rules.extend(command_rules(selector));
     rules
 }
 

@@ -629,3 +629,16 @@ fn the_file_is_asked_for_only_if_there_is_one() {
         assert!(server.asked() == Some(ask));
     }
 }
+
+#[test]
+fn a_rule_that_needs_quotes_in_the_configuration_stands_alone_in_them() {
+    use crate::command::acl::describe::config_line;
+    use crate::command::acl::rules::apply;
+    use crate::state::acl::User;
+    crate::command::table::install();
+    let mut user = User::new(b"ann", false);
+    for rule in [&b"+get"[..], b"+select|\x1e", b"+set"] {
+        assert_eq!(apply(&mut user, rule, false), Ok(()));
+    }
+    assert!(config_line(&user).ends_with(r#" -@all +get "+select|\x1e" +set"#), "{}", config_line(&user));
+}

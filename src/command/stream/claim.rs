@@ -12,7 +12,7 @@ use crate::command::stream::parse::{
     in_replay, integer_or, no_key_or_group, reply_entry, reply_id, start_of, strict_id,
 };
 use crate::data::keyspace::Key;
-use crate::data::stream::{Group, Id, Pending, Stream};
+use crate::data::stream::{Group, Id, Pending, Stream, one_more};
 use crate::resp::request::Args;
 use crate::state::log::{Log, push_bulk, push_header};
 
@@ -197,7 +197,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Some(known) if !idle_enough(&known) => continue,
             Some(known) => known.count,
         };
-        let count = request.count.unwrap_or(count.wrapping_add(u64::from(!request.just_id)));
+        let count = request.count.unwrap_or(if request.just_id { count } else { one_more(count) });
         let pending = Pending { id, time_ms: request.time_ms, count, consumer };
         group.assign(pending);
         group.consumer_mut(consumer).active_ms = now_ms;
@@ -316,7 +316,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut deliveries = Deliveries::new(key.bytes, group_name, consumer_name);
     for id in &swept.claimed {
         let (Some(known), Some(entry)) = (group.pending(*id).copied(), entries.get(*id)) else { continue };
-        let count = known.count.wrapping_add(u64::from(!request.just_id));
+        let count = if request.just_id { known.count } else { one_more(known.count) };
         let pending = Pending { id: *id, time_ms: now_ms, count, consumer };
         group.assign(pending);
         group.consumer_mut(consumer).active_ms = now_ms;

@@ -13,7 +13,7 @@ use crate::command::stream::parse::{
 };
 use crate::data::entry::Kind;
 use crate::data::keyspace::Key;
-use crate::data::stream::{Entries, Group, Id, Pending, Stream};
+use crate::data::stream::{Entries, Group, Id, Pending, Stream, one_more};
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, Request as Waiting};
 
@@ -403,7 +403,7 @@ fn claim(
     for known in idle {
         let Some(entry) = entries.get(known.id) else { continue };
         reply_delivery(reply, &entry, now_ms.saturating_sub(known.time_ms).max(0), known.count);
-        let pending = Pending { time_ms: now_ms, count: known.count.wrapping_add(1), consumer, ..known };
+        let pending = Pending { time_ms: now_ms, count: one_more(known.count), consumer, ..known };
         group.assign(pending);
         claimed.push(pending);
     }
@@ -431,7 +431,7 @@ fn history(
         match (entries.get(id), group.pending(id)) {
             (Some(entry), Some(known)) => {
                 reply_entry(reply, &entry);
-                let count = known.count.wrapping_add(1);
+                let count = one_more(known.count);
                 again.push(Pending { time_ms: now_ms, count, ..*known });
             }
             _ => {

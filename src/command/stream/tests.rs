@@ -677,3 +677,22 @@ fn what_is_remembered_goes_with_a_copy_and_a_payload() {
     assert_eq!(client.say("XADD z IDMP p one * a 1").split(" / ").next(), Some("$9|1000000-0|"));
     assert!(client.engine.state.persistence.named_messages);
 }
+
+/// A snapshot names the counts in commands, which take no greater ones.
+#[test]
+fn counts_stay_what_a_command_can_name() {
+    let mut client = Client::new(false);
+    for line in [
+        "XADD x 1-0 f v",
+        "XGROUP CREATE x g 0 ENTRIESREAD 9223372036854775807",
+        "XSETID x 1-0 ENTRIESADDED 9223372036854775807",
+        "XADD x 2-0 f v",
+        "XREADGROUP GROUP g c STREAMS x >",
+        "XCLAIM x g c 0 1-0 RETRYCOUNT 9223372036854775807",
+        "XCLAIM x g c 0 1-0",
+    ] {
+        client.say(line);
+    }
+    let info = client.say("XINFO STREAM x FULL");
+    assert_eq!(info.matches(":9223372036854775807|").count(), 4, "{info}");
+}

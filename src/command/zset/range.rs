@@ -197,15 +197,20 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let query = Query::parse(args, Shape { at: 3, by: None, reverse: None, store: true })?;
     let limits = limits(ctx);
     let (destination, source) = (ctx.key(args, 1), ctx.key(args, 2));
-    let mut result = Zset::default();
+    let (mut result, mut ranks) = (Zset::default(), 0..0);
     if let Some(zset) = read(ctx.keys, source)? {
-        let ranks = query.ranks(zset);
+        ranks = query.ranks(zset);
         result.expect(ranks.len(), &limits);
-        for (item, score) in zset.range(ranks) {
+        for (item, score) in zset.range(ranks.clone()) {
             item.with_bytes(|text| result.insert(score, text, &limits));
         }
     }
-    store(ctx, destination, result, "zrangestore")
+    match store(ctx, destination, result, "zrangestore")? {
+        Effect::Changed if matches!(query.bounds, Bounds::Texts(_)) => {
+            Ok(log_ranks(ctx, &[b"ZRANGESTORE", args.get(1), args.get(2)], ranks))
+        }
+        effect => Ok(effect),
+    }
 }
 
 fn count(ctx: &mut Ctx<'_>, args: Args<'_>, by: By) -> Outcome {
@@ -227,24 +232,37 @@ pub(super) fn zlexcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn remove(ctx: &mut Ctx<'_>, args: Args<'_>, by: By, event: &'static str) -> Outcome {
     let bounds = Bounds::parse(by, args.get(2), args.get(3))?;
     let key = ctx.key(args, 1);
-    let (removed, is_empty) = match write(ctx.keys, key)? {
-        None => (0, false),
-        Some(zset) => {
-            let ranks = bounds.ranks(zset, false);
-            let (removed, is_empty) = (ranks.len(), ranks.len() == zset.len());
-            // What goes as a whole is left to the deletion of the key, which frees a long set in slices.
-            if !is_empty && 0 < removed {
-                remove_ranks(ctx.keys, key, ranks);
-            }
-            (removed, is_empty)
-        }
+    let Some(zset) = write(ctx.keys, key)? else {
+        ctx.reply.integer(0);
+        return Ok(Effect::Unchanged);
     };
+    let ranks = bounds.ranks(zset, false);
+    let (removed, is_empty) = (ranks.len(), ranks.len() == zset.len());
     ctx.reply.integer(removed as i64);
     if removed == 0 {
         return Ok(Effect::Unchanged);
     }
+    // What goes as a whole is left to the deletion of the key, which frees a long set in slices.
+    if !is_empty {
+        remove_ranks(ctx.keys, key, ranks.clone());
+    }
+    let effect = if by == By::Lex {
+        log_ranks(ctx, &[b"ZREMRANGEBYRANK", args.get(1)], ranks)
+    } else {
+        Effect::Changed
+    };
     ctx.settle(Class::Zset, event, key, is_empty);
-    Ok(Effect::Changed)
+    Ok(effect)
+}
+
+/// The record of a change by texts: it names the ranks that were found. Among members of different scores, texts are in
+/// no order, and which are found depends on how the set is stored; a replay may store it in another way.
+fn log_ranks(ctx: &mut Ctx<'_>, begin: &[&[u8]], ranks: Range<usize>) -> Effect {
+    // An empty range has no last rank: it is one that runs backwards.
+    let (first, last) = if ranks.is_empty() { (1, 0) } else { (ranks.start, ranks.end - 1) };
+    let (first, last) = (first.to_string(), last.to_string());
+    ctx.log(&[begin, &[first.as_bytes(), last.as_bytes()]].concat());
+    Effect::Logged
 }
 
 pub(super) fn zremrangebyrank(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -173,3 +173,21 @@ fn where_few_stay_they_move_out() {
         follow(&mut engine, token, &script);
     }
 }
+
+/// Among members of different scores the texts are in no order, and which of them lie in a range depends on how the set
+/// is stored. So the log hears of ranks.
+#[test]
+fn changes_by_texts_are_logged_by_ranks() {
+    check(
+        false,
+        &[
+            ("ZADD z 0 c 1 b 2 e 3 a", ":4| / ZADD z 0 c 1 b 2 e 3 a"),
+            ("ZRANGESTORE y z [x [y BYLEX", ":0|"),
+            ("ZRANGESTORE y z [a [d BYLEX LIMIT 1 5", ":1| / ZRANGESTORE y z 1 1"),
+            ("ZREMRANGEBYLEX z [a [d", ":2| / ZREMRANGEBYRANK z 0 1"),
+            ("ZREMRANGEBYLEX z [x (y", ":0|"),
+            ("ZRANGESTORE y z [x [y BYLEX", ":0| / ZRANGESTORE y z 1 0"),
+            ("ZREMRANGEBYLEX z - +", ":2| / ZREMRANGEBYRANK z 0 1"),
+        ],
+    );
+}

@@ -24,7 +24,7 @@ use std::rc::Rc;
 use crate::data::rdb::read::{Fault, Reader};
 use crate::data::rdb::write::Encoder;
 use crate::data::rdb::{kind, pack};
-use crate::data::stream::{Group, Id, Idempotence, Pending, Stream, Window};
+use crate::data::stream::{COUNT_MAX, Group, Id, Idempotence, Pending, Stream, Window};
 
 /// A number of entries read that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
@@ -192,7 +192,7 @@ fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<()
     let last_id = read_id(reader)?;
     let entries_read = match of {
         kind::STREAM_LISTPACKS => stream.entries.count_up_to(last_id),
-        _ => Some(reader.length()?).filter(|read| *read != UNKNOWN),
+        _ => Some(reader.length()?).filter(|read| *read <= COUNT_MAX),
     };
     let group = stream.groups.create(&name, last_id, entries_read);
     let group = group.ok_or_else(|| Fault::damaged(at, "a stream has a group twice"))?;
@@ -204,7 +204,7 @@ fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<()
         if pending.last().is_some_and(|before| id <= before.id) {
             return Err(Fault::damaged(at, "pending entries are in no order"));
         }
-        let (time_ms, count) = (reader.integer_64()?, reader.length()?);
+        let (time_ms, count) = (reader.integer_64()?.max(0), reader.length()?.min(COUNT_MAX));
         pending.push(Pending { id, time_ms, count, consumer: NOBODY });
     }
     for _ in 0..reader.count(10)? {

@@ -299,3 +299,13 @@ fn a_big_stream_goes_in_slices() {
     }
     assert!(20 < slices);
 }
+
+#[test]
+fn what_cannot_be_known_beyond_the_entries_becomes_what_can() {
+    let mut stream = Stream::new();
+    stream.entries.append(Id::new(1, 1), [(&b"f"[..], &b"v"[..])].into_iter(), LIMITS);
+    stream.entries.set_ids(Id::new(2, 0), 0, Id::new(9, 9));
+    assert_eq!((stream.entries.added(), stream.entries.max_deleted()), (1, Id::new(2, 0)));
+    stream.entries.set_ids(Id::new(2, 0), u64::MAX, Id::ZERO);
+    assert_eq!(stream.entries.added(), i64::MAX as u64);
+}
