@@ -127,9 +127,10 @@ impl Disk for Memory {
 
     fn look(&self, path: &Path) -> io::Result<Look> {
         if self.0.borrow().keys().any(|file| file.parent() == Some(path)) {
-            return Ok(Look { is_directory: true, size: 0, links: 1 });
+            return Ok(Look { is_directory: true, size: 0, links: 1, number: 0 });
         }
         let size = self.find(path)?.borrow().len() as u64;
-        Ok(Look { is_directory: false, size, links: 1 })
+        let number = self.0.borrow().keys().position(|file| file == path).map_or(0, |place| place as u64 + 1);
+        Ok(Look { is_directory: false, size, links: 1, number })
     }
 }
