@@ -65,7 +65,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let table = commands();
     let mut numbers: Vec<usize> = Vec::new();
     for name in args.iter().skip(2) {
-        if let Some(number) = table.by_full_name(name) {
+        if let Some(number) = table.by_full_name_as(ctx.state.names.as_deref(), name) {
             numbers.push(number);
             numbers.extend(table.subcommands(number).map(|(number, _)| number));
         }

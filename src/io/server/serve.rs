@@ -214,6 +214,7 @@ impl Server {
         if client.stalled {
             client.stalled_since_ms = self.host.engine.state.process.mono_ms;
         }
+        let (blocked, ending) = (client.blocked, client.ending);
         let mut broken = lane.broken;
         let engine = &mut self.host.engine;
         let (buffered, other) = client.pending_memory();
@@ -226,6 +227,8 @@ impl Server {
             engine.state.stats.query_buffer_limit_disconnections += 1;
             broken = true;
         }
+        // Who hangs up behind a request that waits is told of by no further event.
+        broken |= blocked && ending && self.host.waits_for_ever(session);
         if broken {
             self.close(token);
         } else {
