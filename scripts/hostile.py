@@ -5,11 +5,14 @@ The hostile ones announce arguments that never come, ask for large replies and n
 end, queue commands without ever running them, and flood the server without the password. They come back when they are
 thrown out. Meanwhile a good client sends PING after PING, and the resident memory of the server is watched.
 
-    scripts/hostile.py [--server target/release/kvick] [--clients 1000] [--seconds 20]
+    scripts/hostile.py [--server target/release/kvick] [--clients 1000] [--seconds 20] [--turns]
 
 Prints a table and fails if memory grows beyond what the configuration allows clients together (and some slack), if the
-99th percentile of PING is 5 ms or more, if a key was evicted, or if the good client was ever refused. The attackers run
-at the lowest priority, so that what is measured is the server and not the scheduler of a small machine.
+99th percentile of PING is 5 ms or more, if a key was evicted, or if the good client was ever refused. So that what is
+measured is the server and not the scheduler of a small machine, the server goes first on the first core, the attackers
+run at the lowest priority on the others, and the good client goes before them (in real time, where that is allowed).
+How long the server had to wait for its core all the same is in the table. With --turns it also says where the time of
+the server's turns went.
 """
 
 import argparse
@@ -119,8 +122,18 @@ def attack(port, count, until, thrown_out):
         time.sleep(0.005)
 
 
+def cores():
+    """The server's core and everybody else's; all of them where there is but one."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return {first}, set(others) or {first}
+
+
 def good(port, until, results):
     """Sends PING after PING; puts the times in milliseconds."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        print("the good client could not be given priority: its times hold its own waits for a processor")
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.sendall(LOGIN)
@@ -160,12 +173,32 @@ def resident_mb(pid):
     return int(line.split()[1]) / 1024
 
 
+def prefer(pid):
+    """Gives a server the first core, and as far as that is allowed before whatever else runs there."""
+    os.sched_setaffinity(pid, cores()[0])
+    try:
+        os.setpriority(os.PRIO_PROCESS, pid, -20)
+        # Where sessions are scheduled as groups, only the group's place counts.
+        if os.path.exists(f"/proc/{pid}/autogroup"):
+            with open(f"/proc/{pid}/autogroup", "w") as group:
+                group.write("-20")
+    except OSError:
+        print("the server could not be given priority: times hold its waits for a processor")
+
+
+def waited_ms(pid):
+    """How long the server waited for a processor so far: other processes' doing."""
+    with open(f"/proc/{pid}/task/{pid}/schedstat") as times:
+        return int(times.read().split()[1]) / 1e6
+
+
 def start(binary, folder):
     for _ in range(20):
         port = random.randrange(20000, 30000)
         settings = [word for name, value in SETTINGS.items() for word in (f"--{name}", value)]
         command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *settings]
-        server = subprocess.Popen(command, stdout=open(f"{folder}/log", "w"), stderr=subprocess.STDOUT)
+        server = subprocess.Popen(command, stdout=open(f"{folder}/log", "w"), stderr=subprocess.STDOUT, start_new_session=True)
+        prefer(server.pid)
         deadline = time.time() + 10
         while server.poll() is None and time.time() < deadline:
             try:
@@ -182,10 +215,12 @@ def main():
     parser.add_argument("--server", default="target/release/kvick")
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--turns", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server, port = start(os.path.abspath(options.server), folder)
         try:
+            os.sched_setaffinity(0, cores()[1])
             failed = run(options, server.pid, port)
         finally:
             server.kill()
@@ -197,7 +232,8 @@ def run(options, pid, port):
     for number in range(20):
         ask(port, b"SET", b"key:%d" % number, b"v" * 1000)
     ask(port, b"SET", b"big", b"x" * MEGABYTE)
-    before_mb, until = resident_mb(pid), time.time() + options.seconds
+    before_mb, waited_before_ms = resident_mb(pid), waited_ms(pid)
+    until = time.time() + options.seconds
     thrown_out, results = multiprocessing.Value("l", 0), multiprocessing.Queue()
     share = options.clients // ATTACKERS
     attackers = [
@@ -213,6 +249,7 @@ def run(options, pid, port):
     times = sorted(results.get(timeout=20))
     for process in [friend, *attackers]:
         process.join()
+    waited = waited_ms(pid) - waited_before_ms
     p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
     grown_mb = peak_mb - before_mb
     evicted = figure(port, "stats", "evicted_keys")
@@ -232,6 +269,7 @@ def run(options, pid, port):
         ("PING p99, ms", f"{p99:.2f}", f"under {P99_MS_MAX:g}"),
         ("PING worst, ms", f"{times[-1]:.2f}", ""),
         ("mean turn of the loop, us", figure(port, "stats", "eventloop_duration_sum") // figure(port, "stats", "eventloop_cycles"), ""),
+        ("the server waited for a processor, ms", f"{waited:.0f}", ""),
         ("resident memory grew by, MB", f"{grown_mb:.1f}", f"at most {CLIENTS_MB} + {SLACK_MB}"),
         ("keys evicted", evicted, "0"),
         ("hostile clients thrown out", thrown_out.value, ""),
@@ -239,6 +277,8 @@ def run(options, pid, port):
     ]
     for name, value, bound in rows:
         print(f"{name:44} {value!s:>12}   {bound}")
+    if options.turns:
+        print(ask(port, b"INFO", b"turns"))
     good_enough = p99 < P99_MS_MAX and grown_mb <= CLIENTS_MB + SLACK_MB and evicted == 0
     return 0 if good_enough else 1
 

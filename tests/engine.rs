@@ -479,6 +479,14 @@ fn renamed_commands_are_logged_under_their_own_names() {
         ("C GETNAME", "(nil)", &[]),
         ("c nosuch", "(error) ERR unknown subcommand 'nosuch'. Try CLIENT HELP.", &[]),
         ("rpush l a b", "2", &["rpush l a b"]),
+        ("acl dryrun default put k v", "OK", &[]),
+        ("acl dryrun default get k", "(error) ERR Command 'get' not found", &[]),
+        ("acl dryrun default flushall", "(error) ERR Command 'flushall' not found", &[]),
+        ("command getkeys PUT k v", "[\"k\"]", &[]),
+        ("command getkeys get k", "(error) ERR Invalid command specified", &[]),
+        ("command info get flushall", "[(nil) (nil)]", &[]),
+        ("command list filterby pattern flushall", "[]", &[]),
+        ("command list filterby pattern [gs]et", "[\"get\" \"set\"]", &[]),
     ] {
         let bytes = play.ask(0, &request.split(' ').collect::<Vec<_>>());
         assert_eq!(reply_text(&bytes).map(|found| found.0).as_deref(), Some(reply), "{request}");

@@ -463,6 +463,56 @@ fn waits_are_ended_from_outside() {
     assert_eq!(other.say("LLEN q").int(), 1);
 }
 
+/// The end of the connection arrives together with the request, or the client is killed just before it is served: in
+/// either case the element stays.
+#[test]
+fn nothing_is_given_to_who_has_left() {
+    const LEAVING: usize = 20;
+    for server in [Server::start(ARGS), Server::start_reference(ARGS)] {
+        let mut other = server.client();
+        let info = other.say("INFO stats").text();
+        let count = info.split("total_connections_received:").nth(1).and_then(|rest| rest.split('\r').next());
+        let before: usize = count.expect("a figure").parse().expect("a number");
+        for _ in 0..LEAVING {
+            server.client().send_raw(b"BLPOP q 0\r\n");
+        }
+        let came = format!("total_connections_received:{}\r", before + LEAVING);
+        wait_until("all have come and gone", || {
+            let info = other.say("INFO").text();
+            info.contains(&came) && info.contains("connected_clients:1\r")
+        });
+        assert_eq!((other.say("RPUSH q kept").int(), other.say("LPOP q").text()), (1, "kept".into()));
+        let mut waiter = server.client();
+        let id = waiter.say("CLIENT ID").int();
+        waiter.send_raw(b"BLPOP q 0\r\n");
+        wait_until("it waits", || blocked(&server) == 1);
+        other.send_raw(format!("CLIENT KILL ID {id}\r\nRPUSH q kept\r\nLLEN q\r\n").as_bytes());
+        assert_eq!([(); 3].map(|()| other.read_value().int()), [1, 1, 1]);
+    }
+}
+
+#[test]
+fn what_is_to_be_silent_is_when_its_wait_ends() {
+    for server in [Server::start(ARGS), Server::start_reference(ARGS)] {
+        for waiting in ["WAIT 1 20", "BLPOP none 0.02", "XREAD BLOCK 20 STREAMS none $"] {
+            for (silence, speech) in [("SKIP", ""), ("OFF", "CLIENT REPLY ON\r\n")] {
+                let mut client = server.client();
+                let lines = format!("CLIENT REPLY {silence}\r\n{waiting}\r\nPING\r\n{speech}PING x\r\n");
+                client.send_raw(lines.as_bytes());
+                let first = if silence == "SKIP" { "PONG" } else { "OK" };
+                assert_eq!(
+                    (client.read_value().text(), client.read_value().text()),
+                    (first.into(), "x".into())
+                );
+            }
+        }
+        // A confirmation is no reply.
+        let mut client = server.client();
+        client.send_raw(b"CLIENT REPLY SKIP\r\nSUBSCRIBE c\r\nCLIENT REPLY OFF\r\n");
+        assert_eq!(client.read_value().items()[1].text(), "c");
+    }
+}
+
 #[test]
 fn waits_end_in_time() {
     let server = Server::start(ARGS);

@@ -237,7 +237,7 @@ fn dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .find(name)
         .ok_or_else(|| Error::text(format!("ERR User '{}' not found", repeated(name, usize::MAX))))?;
     let request = args.from(3);
-    let Found::Row(number) = commands().find(request) else {
+    let Found::Row(number) = commands().find_as(ctx.state.names.as_deref(), request) else {
         let name = repeated(request.get(0), usize::MAX);
         return Err(Error::text(format!("ERR Command '{name}' not found")));
     };

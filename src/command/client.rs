@@ -11,12 +11,13 @@ use crate::command::client::tracking::{caching, getredir, redirection, tracking,
 use crate::command::connection::check_name;
 use crate::command::options::Options;
 use crate::command::registry::{Found, commands};
-use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
+use crate::command::spec::flag::{ADMIN, ALLOW_BUSY, LOADING, NO_MULTI, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Group, Outcome, REPEATED_MAX, Run, repeated};
 use crate::resp::reply::Output;
 use crate::resp::request::Args;
 use crate::state::State;
 use crate::state::channels::Scope;
+use crate::state::names::Names;
 use crate::state::session::{Closing, ReplyMode, Session, Wait};
 
 const PLAIN: u32 = NOSCRIPT | LOADING | STALE;
@@ -78,7 +79,7 @@ static SUBCOMMANDS: &[Command] = &[
     row("no-evict", 3, ALL, no_evict, doc("7.0.0", "<ON | OFF>", "Spares the client when memory of clients is short.")),
     row("no-touch", 3, PLAIN, no_touch, doc("7.2.0", "<ON | OFF>", "Makes commands leave the age and frequency of keys alone.")),
     row("pause", -3, ALL, pause, doc("3.0.0", "timeout [WRITE | ALL]", "Holds up the commands of all clients for some time.")),
-    row("reply", 3, PLAIN, reply, doc("3.2.0", "<ON | OFF | SKIP>", "Says whether commands are replied to.")),
+    row("reply", 3, PLAIN | NO_MULTI, reply, doc("3.2.0", "<ON | OFF | SKIP>", "Says whether commands are replied to.")),
     row("setinfo", 4, PLAIN, setinfo, doc("7.2.0", "<LIB-NAME libname | LIB-VER libver>", "Names the library that the client uses.")),
     row("setname", 3, PLAIN, setname, doc("2.6.9", "connection-name", "Names the connection.")),
     row("tracking", -3, PLAIN, tracking, doc("6.0.0", TRACKING, "Has the client told of changes of keys that it has read.")),
@@ -297,14 +298,15 @@ fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 struct Asking<'a> {
     output: &'a Output,
     args: Args<'a>,
+    names: Option<&'a Names>,
 }
 
 /// Appends the line that describes a client, with the fields of Redis in their order.
 fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &mut Vec<u8>) {
     let (output, args_memory, command) = match &asking {
         None => (&session.output, session.args_memory, session.last_command),
-        Some(Asking { output, args }) => {
-            let found = match commands().find(*args) {
+        Some(Asking { output, args, names }) => {
+            let found = match commands().find_as(*names, *args) {
                 Found::Row(number) => Some(number),
                 _ => None,
             };
@@ -357,14 +359,15 @@ fn describe(session: &Session, asking: Option<Asking<'_>>, now_ms: u64, text: &m
 /// What `CLIENT INFO` would say of a client whose request is running, without the end of the line.
 pub fn line_of(state: &State, token: usize, output: &Output, args: Args<'_>) -> Vec<u8> {
     let mut text = Vec::new();
-    describe(&state.sessions[token], Some(Asking { output, args }), state.process.mono_ms, &mut text);
+    let asking = Asking { output, args, names: state.names.as_deref() };
+    describe(&state.sessions[token], Some(asking), state.process.mono_ms, &mut text);
     text.pop();
     text
 }
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut text = Vec::new();
-    let asking = Asking { output: &ctx.reply.out, args };
+    let asking = Asking { output: &ctx.reply.out, args, names: ctx.state.names.as_deref() };
     describe(&ctx.state.sessions[ctx.token], Some(asking), ctx.state.process.mono_ms, &mut text);
     ctx.reply.verbatim("txt", &text);
     Ok(Effect::Unchanged)
@@ -376,7 +379,8 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut text = Vec::new();
     for (token, session) in &ctx.state.sessions {
         if session.closing != Closing::Now && filter.passes(session, me, now_ms) {
-            let asking = (token == ctx.token).then_some(Asking { output: &ctx.reply.out, args });
+            let names = ctx.state.names.as_deref();
+            let asking = (token == ctx.token).then_some(Asking { output: &ctx.reply.out, args, names });
             describe(session, asking, now_ms, &mut text);
         }
     }

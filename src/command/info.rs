@@ -176,10 +176,10 @@ fn clients(page: &mut Page, source: &Source<'_>) {
     page.field("maxclients", state.settings.maxclients);
     page.field("client_recent_max_input_buffer", input.unwrap_or(0));
     page.field("client_recent_max_output_buffer", output.unwrap_or(0));
-    page.field("blocked_clients", state.process.blocked_clients + state.postponed.len());
+    page.field("blocked_clients", state.blocked_clients());
     page.field("tracking_clients", state.tracking.clients);
-    page.field("pubsub_clients", sessions().filter(|session| session.subscriptions.is_some()).count());
-    page.field("watching_clients", sessions().filter(|session| !session.watched.is_empty()).count());
+    page.field("pubsub_clients", state.channels.clients);
+    page.field("watching_clients", state.watching);
     page.field("total_watched_keys", state.watches.len());
     page.field("total_blocking_keys", state.waits.len());
     page.zeros(&["total_blocking_keys_on_nokey"]);

@@ -17,6 +17,7 @@ use crate::command::spec::flag::{LOADING, NAMES, STALE};
 use crate::command::spec::{Command, Ctx, Doc, Effect, Error, Find, Group, KeySpec, Outcome, Run};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
+use crate::state::State;
 
 const NAMED: &str = "[command-name [command-name ...]]";
 const REQUEST: &str = "command [arg [arg ...]]";
@@ -64,19 +65,22 @@ fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     ctx.help(HELP)
 }
 
-/// Numbers of the rows that are no subcommands.
-fn top_level() -> impl Iterator<Item = usize> + Clone {
-    commands().rows().iter().enumerate().filter(|(_, row)| row.container.is_none()).map(|(number, _)| number)
+/// Numbers of the rows that are no subcommands, as far as they have a name.
+fn top_level(state: &State) -> Vec<usize> {
+    let rows = commands().rows().iter().enumerate().filter(|(_, row)| row.container.is_none());
+    let is_known = |number: &usize| state.names.as_ref().is_none_or(|names| names.has(*number));
+    rows.map(|(number, _)| number).filter(is_known).collect()
 }
 
 fn count(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    ctx.reply.integer(top_level().count() as i64);
+    ctx.reply.integer(top_level(ctx.state).len() as i64);
     Ok(Effect::Unchanged)
 }
 
 fn all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    ctx.reply.array(top_level().count());
-    top_level().for_each(|number| reply_row(ctx.reply, number));
+    let all = top_level(ctx.state);
+    ctx.reply.array(all.len());
+    all.into_iter().for_each(|number| reply_row(ctx.reply, number));
     Ok(Effect::Unchanged)
 }
 
@@ -86,7 +90,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     ctx.reply.array(args.len() - 2);
     for name in args.iter().skip(2) {
-        match commands().by_full_name(name) {
+        match commands().by_full_name_as(ctx.state.names.as_deref(), name) {
             None => ctx.reply.null(),
             Some(number) => reply_row(ctx.reply, number),
         }
@@ -96,13 +100,15 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() == 2 {
-        ctx.reply.map(top_level().count());
-        top_level().for_each(|number| docs::reply_entry(ctx.reply, number));
+        let all = top_level(ctx.state);
+        ctx.reply.map(all.len());
+        all.into_iter().for_each(|number| docs::reply_entry(ctx.reply, number));
         return Ok(Effect::Unchanged);
     }
     let map = ctx.reply.later();
     let mut found = 0;
-    for number in args.iter().skip(2).filter_map(|name| commands().by_full_name(name)) {
+    let names = ctx.state.names.as_deref();
+    for number in args.iter().skip(2).filter_map(|name| commands().by_full_name_as(names, name)) {
         docs::reply_entry(ctx.reply, number);
         found += 1;
     }
@@ -150,19 +156,20 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Without a filter the commands, with one their subcommands too.
+/// Commands and their subcommands.
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let Some(filter) = Filter::parse(args)? else {
-        let rows = commands().rows();
-        ctx.reply.array(rows.len());
-        rows.iter().for_each(|row| ctx.reply.bulk(row.full_name.as_bytes()));
-        return Ok(Effect::Unchanged);
-    };
+    let filter = Filter::parse(args)?;
     let array = ctx.reply.later();
     let mut found = 0;
-    for row in commands().rows().iter().filter(|row| filter.passes(row)) {
-        ctx.reply.bulk(row.full_name.as_bytes());
-        found += 1;
+    let known = |number: &usize| {
+        std::iter::once(*number).chain(commands().subcommands(*number).map(|(number, _)| number))
+    };
+    for number in top_level(ctx.state).iter().flat_map(known) {
+        let row = commands().row(number);
+        if filter.as_ref().is_none_or(|filter| filter.passes(row)) {
+            ctx.reply.bulk(row.full_name.as_bytes());
+            found += 1;
+        }
     }
     ctx.reply.fill_array(array, found);
     Ok(Effect::Unchanged)

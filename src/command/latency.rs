@@ -65,7 +65,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let table = commands();
     let mut numbers: Vec<usize> = Vec::new();
     for name in args.iter().skip(2) {
-        if let Some(number) = table.by_full_name(name) {
+        if let Some(number) = table.by_full_name_as(ctx.state.names.as_deref(), name) {
             numbers.push(number);
             numbers.extend(table.subcommands(number).map(|(number, _)| number));
         }
@@ -272,6 +272,11 @@ const ADVICE: &[(&str, &str)] = &[
         "Freeing what was removed took long although it goes in slices: the system was slow to take memory back.",
     ),
     ("web", "The metrics or the page took long; many commands and databases make them bigger."),
+    (
+        "handshake",
+        "Handshakes of TLS took long: keep connections open, resume sessions, or use a key that signs faster (ECDSA).",
+    ),
+    ("close", "Closing a connection took long: the system had much to free that a client did not read."),
     ("expire", "Many keys fell due at the same time. Spread their deadlines."),
     (
         "eviction",

@@ -3,8 +3,10 @@
 use crate::base::glob;
 use crate::command::spec::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE, SUBSCRIBER};
 use crate::command::spec::{Command, Ctx, Effect, Error, Group, KeySpec, Outcome};
+use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::state::channels::Scope;
+use crate::state::session::ReplyMode;
 
 const SUBSCRIBING: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
 const PUBLISHING: u32 = PUBSUB | LOADING | STALE | FAST;
@@ -105,14 +107,21 @@ fn end(ctx: &mut Ctx<'_>, args: Args<'_>, scope: Scope, word: &str) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
+/// Confirms like a message that nobody asked for: `CLIENT REPLY` does not silence it.
 fn confirm(ctx: &mut Ctx<'_>, word: &str, name: Option<&[u8]>, count: usize) {
-    ctx.reply.push(3);
-    ctx.reply.bulk(word.as_bytes());
-    match name {
-        None => ctx.reply.null(),
-        Some(name) => ctx.reply.bulk(name),
+    let write = |reply: &mut Reply| {
+        reply.push(3);
+        reply.bulk(word.as_bytes());
+        match name {
+            None => reply.null(),
+            Some(name) => reply.bulk(name),
+        }
+        reply.integer(count as i64);
+    };
+    match ctx.session().reply_mode {
+        ReplyMode::On => write(ctx.reply),
+        _ => ctx.state.write_to(ctx.token, write),
     }
-    ctx.reply.integer(count as i64);
 }
 
 fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

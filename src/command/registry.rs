@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use crate::command::spec::Command;
 use crate::resp::request::Args;
+use crate::state::names::Names;
 
 /// A row in the table. Its position there is its number.
 #[derive(Debug)]
@@ -144,6 +145,17 @@ impl Commands {
         self.top(args.get(0)).map_or(Found::Unknown, |number| self.find_under(number, args))
     }
 
+    /// The same for what a client has sent, who knows the commands by these names.
+    #[inline]
+    pub fn find_as(&self, names: Option<&Names>, args: Args<'_>) -> Found {
+        match names {
+            None => self.find(args),
+            Some(names) => {
+                names.number(args.get(0)).map_or(Found::Unknown, |number| self.find_under(number, args))
+            }
+        }
+    }
+
     /// What a request for this top-level command leads to: it, or its subcommand.
     #[inline]
     fn find_under(&self, number: usize, args: Args<'_>) -> Found {
@@ -155,18 +167,17 @@ impl Commands {
 
     /// What a full name (`get`, `client|kill`) leads to.
     pub fn by_full_name(&self, name: &[u8]) -> Option<usize> {
+        self.by_full_name_as(None, name)
+    }
+
+    /// The same for who knows the commands by these names.
+    pub fn by_full_name_as(&self, names: Option<&Names>, name: &[u8]) -> Option<usize> {
+        let top = |name: &[u8]| names.map_or_else(|| self.top(name), |names| names.number(name));
         match memchr::memchr(b'|', name) {
-            None => self.top(name),
-            Some(bar) => self.subcommand(self.top(&name[..bar])?, &name[bar + 1..]),
+            None => top(name),
+            Some(bar) => self.subcommand(top(&name[..bar])?, &name[bar + 1..]),
         }
     }
-}
-
-/// Which names lead to which commands, where `rename-command` has changed that.
-#[derive(Clone, Debug)]
-pub struct Names {
-    /// Names of the top level in lower case.
-    numbers: HashMap<Vec<u8>, usize>,
 }
 
 impl Names {
@@ -193,13 +204,6 @@ impl Names {
             }
         }
         Ok(Some(Names { numbers }))
-    }
-
-    /// What a request leads to.
-    pub fn find(&self, args: Args<'_>) -> Found {
-        self.numbers
-            .get(&args.get(0).to_ascii_lowercase())
-            .map_or(Found::Unknown, |number| commands().find_under(*number, args))
     }
 }
 

@@ -71,7 +71,7 @@ mod tests {
     fn names_are_changed_one_after_the_other() {
         let renamed = |renames: &[(&str, &str)]| {
             let owned: Vec<_> = renames.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-            registry::Names::renamed(install(), &owned).map(|names| names.is_some())
+            crate::state::names::Names::renamed(install(), &owned).map(|names| names.is_some())
         };
         for (renames, expected) in [
             (&[][..], Ok(false)),

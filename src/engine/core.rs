@@ -2,13 +2,13 @@
 
 use crate::base::date::UnixMs;
 use crate::base::memory;
-use crate::command::registry::Names;
 use crate::command::table::install;
 use crate::config::{Events, MaxmemoryPolicy, Settings};
 use crate::data::keyspace::{AccessPolicy, Keyspace};
 use crate::data::table::Resizing;
 use crate::resp::reply::Reply;
 use crate::state::State;
+use crate::state::names::Names;
 use crate::state::session::Session;
 
 /// A server without sockets, files and clock.
@@ -24,8 +24,6 @@ pub struct Engine {
     /// How many bytes of memory are in use. The allocator knows, for the whole process; tests, of which many run
     /// in one process, count what is theirs.
     pub(crate) used_memory: fn(&Keyspace) -> usize,
-    /// Names of commands, if `rename-command` has changed any.
-    pub(super) names: Option<Box<Names>>,
     /// So many children share the pages: what need not be written is left alone.
     snapshots_running: u32,
     /// A table that grows now would grow at the cost of keys.
@@ -46,10 +44,10 @@ impl Engine {
             reply: Reply::default(),
             now: UnixMs::ZERO,
             used_memory: |_| memory::used(),
-            names: names.expect("the caller has checked the names").map(Box::new),
             snapshots_running: 0,
             memory_tight: false,
         };
+        engine.state.names = names.expect("the caller has checked the names").map(Box::new);
         engine.apply_settings();
         engine
     }

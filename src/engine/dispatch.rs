@@ -48,10 +48,7 @@ impl Engine {
     /// First pass: finds the row, and asks the cache for the bucket of the first key.
     #[inline]
     pub fn prepare(&self, token: usize, args: Args<'_>) -> Prepared {
-        let found = match &self.names {
-            None => commands().find(args),
-            Some(names) => names.find(args),
-        };
+        let found = commands().find_as(self.state.names.as_deref(), args);
         self.prepare_found(token, args, found)
     }
 
@@ -248,7 +245,7 @@ impl Engine {
         );
         if effect == Effect::Changed && self.state.log.enabled {
             match args.raw() {
-                _ if self.names.is_some() => self.log_by_own_name(database, row, args),
+                _ if self.state.names.is_some() => self.log_by_own_name(database, row, args),
                 Some(request) => self.state.log.raw(database, request),
                 None => self.state.log.with(database, |out| args.encode_into(out)),
             }

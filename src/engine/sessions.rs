@@ -11,8 +11,9 @@ use crate::command::spec::flag::{DENYOOM, WRITE};
 use crate::engine::Engine;
 use crate::engine::dispatch::Prepared;
 use crate::resp::request::Args;
+use crate::state::State;
 use crate::state::blocked::Blocked;
-use crate::state::session::Wait;
+use crate::state::session::{Closing, Wait};
 use crate::state::transaction::Queued;
 
 /// Bytes that an argument of a queued request takes beside its own, roughly.
@@ -117,20 +118,37 @@ impl Engine {
             self.leave(token);
         }
         while let Some((database, key)) = self.state.waiting.ready.pop_front() {
-            let queue = self.state.waits.get(database, &key);
-            let waiting: Vec<usize> = queue.into_iter().flatten().copied().collect();
-            for token in waiting {
-                self.retry(token, database, &key);
-            }
+            self.state.waiting.is_ready.remove(database, &key);
+            self.serve_key(database, &key);
         }
         if let Some(token) = running {
             self.enter(token);
         }
     }
 
+    /// Serves those who wait for a key, the longest waiting first, as long as there is something to be had.
+    fn serve_key(&mut self, database: usize, key: &[u8]) {
+        let waiting = |state: &State, at: usize| state.waits.get(database, key)?.get(at).copied();
+        let mut at = 0;
+        while let Some(token) = waiting(&self.state, at) {
+            self.keys.enter(self.now, database);
+            if self.state.waiting.even_without == 0 && self.keys.stored(self.keys.key(key)).is_none() {
+                return;
+            }
+            self.retry(token, database, key);
+            // Who still waits keeps its place.
+            at += usize::from(waiting(&self.state, at) == Some(token));
+        }
+    }
+
     /// Runs the request of a client again that waits for a key which has changed.
     fn retry(&mut self, token: usize, database: usize, key: &[u8]) {
-        let Some(blocked) = self.state.sessions[token].blocked.as_deref() else { return };
+        let session = &self.state.sessions[token];
+        let Some(blocked) = session.blocked.as_deref() else { return };
+        if session.closing != Closing::No {
+            // It would take an element with it.
+            return;
+        }
         let (kind, even_without, number) = (blocked.kind, blocked.even_without, blocked.number);
         self.keys.enter(self.now, database);
         let found = self.keys.stored(self.keys.key(key)).map(|entry| entry.kind());

@@ -9,8 +9,6 @@ use crate::io::tls::{SEAL_MAX, Secured};
 use crate::resp::request::{Input, Parser, Request};
 use crate::state::session::Session;
 
-/// Reads for the sake of a clean close; whoever sends more than these take is reset.
-const DRAINS_MAX: usize = 64;
 /// Pieces of one writev(2).
 const SLICES_MAX: usize = 64;
 
@@ -181,22 +179,6 @@ impl Client {
     /// Whether there may be bytes to read or requests to run.
     pub fn has_more(&self) -> bool {
         self.readable || self.parser.has_backlog() || !self.waiting.is_empty()
-    }
-
-    /// Drops what the peer has sent already: a connection that is closed with bytes unread is reset, and the reset
-    /// may overtake the last reply.
-    pub fn drain(&mut self) {
-        let mut bytes = [0; 16 << 10];
-        for _ in 0..DRAINS_MAX {
-            let read = match &mut self.stream {
-                Stream::Tcp(stream) => stream.read(&mut bytes),
-                Stream::Unix(stream) => stream.read(&mut bytes),
-                Stream::Tls(stream) => stream.socket_mut().read(&mut bytes),
-            };
-            if read.is_err() || read.is_ok_and(|count| count < bytes.len()) {
-                return;
-            }
-        }
     }
 
     /// Sends what may go: up to `synced` of the log, up to the quota of bytes.

@@ -352,6 +352,7 @@ impl Host {
         self.engine.state.sessions[session].wait = Wait::Yes;
         let id = self.engine.state.sessions[session].id;
         self.waiting.push(Waiting { session, id, wish, until_ms });
+        self.engine.state.process.waiting_clients = self.waiting.len();
     }
 
     /// The reply of `WAITAOF`: local syncs and replicas that have what the client wrote.
@@ -384,6 +385,7 @@ impl Host {
             granted || told || waiting.until_ms <= now
         };
         let over: Vec<Waiting> = self.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
+        self.engine.state.process.waiting_clients = self.waiting.len();
         for waiting in &over {
             let wait = std::mem::take(&mut self.engine.state.sessions[waiting.session].wait);
             self.engine.enter(waiting.session);

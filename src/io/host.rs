@@ -117,6 +117,8 @@ pub struct Host {
     last_ticks: u64,
     /// Further clients are to be closed for the memory of all.
     evicting: bool,
+    /// Clients have been closed for that since the last tick.
+    relieved: bool,
     /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
     part_ticks: u64,
     requests_ticks: u64,
@@ -169,6 +171,7 @@ impl Host {
             stops: 0,
             last_ticks: 0,
             evicting: false,
+            relieved: false,
             part_ticks: clock.ticks(),
             requests_ticks: 0,
             clock,
@@ -244,7 +247,9 @@ impl Host {
         if self.engine.state.ask.is_some() {
             let mark = self.engine.reply().mark();
             self.grant(session);
-            self.engine.silence(session, mark);
+            if self.waiting.len() == waiting_before {
+                self.engine.silence(session, mark);
+            }
             self.engine.tell_own();
         }
         self.account(session, args, prepared);
@@ -301,6 +306,7 @@ impl Host {
     fn evict_clients(&mut self) {
         let evicted = self.engine.evict_clients();
         self.evicting = CLIENTS_TOGETHER <= evicted;
+        self.relieved |= 0 < evicted;
         if 0 < evicted {
             log::info!("Closing {evicted} clients: all together have more memory than maxmemory-clients");
         }
@@ -422,7 +428,6 @@ impl Host {
         stats.rate_output.sample(stats.net_output_bytes, elapsed);
         stats.rate_turns.sample(stats.turns, elapsed);
         stats.rate_turn_micros.sample(stats.turn_nanos / 1000, elapsed);
-        self.engine.state.process.blocked_clients = self.waiting.len() + self.engine.state.waiting.count;
         if self.ticks % TICKS_PER_FIGURES == 1 {
             self.clock.calibrate();
             let process = &mut self.engine.state.process;
@@ -433,6 +438,10 @@ impl Host {
         self.engine.watch_keys(elapsed);
         self.web.tick(now);
         self.evict_clients();
+        if self.ticks.is_multiple_of(TICKS_PER_SECOND) && std::mem::take(&mut self.relieved) {
+            // The next ones take memory of other sizes: what these had goes back to the system and does not add up.
+            memory::collect();
+        }
         if self.ripening.in_tick() && self.may_ripen() {
             self.ripen();
         }

@@ -1,7 +1,7 @@
 //! The event loop: one thread, one poll, the turn.
 //!
 //! ```text
-//! wait -> read and run -> tick -> log -> send -> background
+//! wait -> read and run -> tick -> log -> send -> read and run the greedy -> handshakes -> closing -> background
 //! ```
 //!
 //! Sockets are registered once, edge-triggered, for both directions. Events only mark clients; the turn works at
@@ -10,6 +10,7 @@
 //! commands costs one write of the log and no client is torn down in the middle of a turn.
 
 mod connect;
+mod end;
 mod send;
 mod serve;
 
@@ -43,6 +44,7 @@ use crate::io::{sys, web};
 use crate::state::server::Loading;
 use crate::state::turns::Cause;
 
+use end::Ended;
 use serve::{LANES, Lane};
 
 /// Milliseconds between two ticks.
@@ -78,8 +80,14 @@ pub struct Server {
     failures_told: u32,
     /// Those of them that had more than one part of a turn was enough for.
     greedy: VecDeque<Ticket>,
+    /// Requests have run whose records, replies and messages are for the next turn.
+    unsettled: bool,
     /// Clients that have output which may go.
     sending: Vec<Ticket>,
+    /// Those of them that have much, and were left over.
+    much: VecDeque<Ticket>,
+    /// Sockets that are to be closed.
+    ended: VecDeque<Ended>,
     /// Clients whose output waits for the log.
     held: Vec<Ticket>,
     /// Which replies could go out when the held ones were last looked at.
@@ -125,7 +133,10 @@ impl Server {
             shaking: VecDeque::new(),
             failures_told: 0,
             greedy: VecDeque::new(),
+            unsettled: false,
             sending: Vec::new(),
+            much: VecDeque::new(),
+            ended: VecDeque::new(),
             held: Vec::new(),
             sendable: Sendable::default(),
             spare: Vec::new(),
@@ -167,6 +178,7 @@ impl Server {
         // What was synced on the way out may be told.
         self.release_held();
         self.send_all();
+        self.ended.clear();
         self.remove_unix_sockets();
         let code = self.host.exit_code().unwrap_or(0);
         // The system takes the memory back at once; key by key it would take seconds.
@@ -263,9 +275,6 @@ impl Server {
         }
         self.host.lap(Cause::Events);
         self.serve();
-        if !self.shaking.is_empty() {
-            self.shake_hands();
-        }
         self.host.relieve();
         self.host.lap(Cause::Read);
         self.tick();
@@ -282,6 +291,17 @@ impl Server {
         self.close_marked();
         self.send_all();
         self.host.lap(Cause::Send);
+        if !self.greedy.is_empty() {
+            self.serve_greedy();
+            self.host.relieve();
+            self.host.lap(Cause::Read);
+        }
+        if !self.shaking.is_empty() {
+            self.shake_hands();
+        }
+        if !self.ended.is_empty() {
+            self.close_ended();
+        }
         if self.host.web.is_busy() {
             let Host { web, engine, clock, .. } = &mut self.host;
             web.serve(engine, clock, self.poll.registry());
@@ -303,10 +323,12 @@ impl Server {
 
     fn wait(&mut self, events: &mut Events) {
         let loading = self.host.engine.state.persistence.loading.is_some();
-        let work =
-            self.behind || self.acceptable || self.host.web.is_busy() || loading || !self.shaking.is_empty();
+        let unfinished =
+            std::mem::take(&mut self.unsettled) || !self.shaking.is_empty() || !self.ended.is_empty();
+        let work = self.behind || self.acceptable || self.host.web.is_busy() || loading || unfinished;
         let served = self.ready.is_empty() && self.greedy.is_empty();
-        let idle = served && self.sending.is_empty() && !work;
+        let sent = self.sending.is_empty() && self.much.is_empty();
+        let idle = served && sent && !work;
         let next =
             self.host.engine.next_timeout_ms().map_or(self.next_tick_ms, |at| at.min(self.next_tick_ms));
         let until_next = next.saturating_mul(1000).saturating_sub(self.host.clock.mono_micros());

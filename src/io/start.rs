@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::base::date::UnixMs;
 use crate::base::number::parse_u64;
 use crate::command::acl::file;
-use crate::command::registry::Names;
 use crate::command::table::install;
 use crate::config::{self, CommandLine, Notice, Settings};
 use crate::engine::Engine;
@@ -15,6 +14,7 @@ use crate::io::clock::Clock;
 use crate::io::disk::Real;
 use crate::io::server::Server;
 use crate::io::{crash, logger, sys, users};
+use crate::state::names::Names;
 
 /// Descriptors that the server needs besides those of its clients.
 const RESERVED_FILES: u64 = 32;

@@ -22,6 +22,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use crate::base::memory;
+use crate::command::acl::denied;
 use crate::config::Settings;
 use crate::data::keyspace::Keyspace;
 use crate::engine::Engine;
@@ -29,7 +30,6 @@ use crate::io::clock::Clock;
 use crate::io::listen;
 use crate::state::State;
 use crate::state::acl::DEFAULT_NAME;
-use crate::state::denials::{Denial, Reason};
 
 use http::{Parsed, Request, Response, Status};
 
@@ -411,18 +411,6 @@ fn is_trusted(request: &Request<'_>, state: &mut State) -> bool {
     if state.users.find(name).is_some_and(|user| user.may_everything() && user.admits(&password)) {
         return true;
     }
-    let now_ms = state.process.now_ms;
-    let denial = Denial {
-        id: 0,
-        count: 1,
-        reason: Reason::Auth,
-        in_multi: false,
-        object: b"metrics-port".to_vec(),
-        user: name.to_vec(),
-        client: Vec::new(),
-        created_ms: now_ms,
-        updated_ms: now_ms,
-    };
-    state.denials.add(denial, state.settings.acllog_max_len as usize);
+    denied::note_stranger(state, b"metrics-port", name);
     false
 }

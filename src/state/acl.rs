@@ -192,6 +192,12 @@ impl User {
         user
     }
 
+    /// This is its password from now on, and its only one; none at all if it is empty.
+    pub fn set_plain_password(&mut self, password: &[u8]) {
+        self.nopass = password.is_empty();
+        self.passwords = if password.is_empty() { Vec::new() } else { vec![sha256::sha256(password)] };
+    }
+
     /// The selector that rules outside of parentheses change.
     pub fn root(&self) -> &Selector {
         &self.selectors[0]

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::data::entry::Kind;
 use crate::resp::request::Request;
+use crate::state::by_key::ByKey;
 
 /// A request that waits.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Pause {
 pub struct Waiting {
     /// Keys that have changed and are waited for, in order.
     pub ready: VecDeque<(usize, Box<[u8]>)>,
+    /// The same, to find one.
+    pub is_ready: ByKey<bool>,
     /// When waits end or requests are run again, with the client's token.
     pub timeouts: BTreeSet<(u64, usize)>,
     /// Clients that were served or told to stop waiting, for the floor `io`.
@@ -61,4 +64,6 @@ pub struct Waiting {
     pub told: Vec<usize>,
     /// How many wait.
     pub count: usize,
+    /// How many of them wait for a key that goes or changes its type, too.
+    pub even_without: usize,
 }

@@ -70,6 +70,8 @@ pub struct Channels {
     channels: Subscribers,
     patterns: Subscribers,
     shards: Subscribers,
+    /// How many clients have subscribed to anything.
+    pub clients: usize,
     /// Clients whose output got something that they did not ask for, each once.
     pub touched: Vec<usize>,
     /// Messages for the client whose request is running, as bytes of its protocol.

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::base::sha256::sha256;
 use crate::state::State;
 use crate::state::acl::{DEFAULT, User};
 use crate::state::channels::Scope;
@@ -50,9 +49,7 @@ impl State {
     /// `requirepass` is the password of the default user, and its only one.
     pub fn set_default_password(&mut self) {
         let password = self.settings.requirepass.as_bytes();
-        let user = self.users.get_mut(DEFAULT);
-        user.nopass = password.is_empty();
-        user.passwords = if password.is_empty() { Vec::new() } else { vec![sha256(password)] };
+        self.users.get_mut(DEFAULT).set_plain_password(password);
         self.set_all_restricted();
     }
 

@@ -17,6 +17,7 @@ pub mod transaction;
 pub mod tracking;
 pub mod acl;
 pub mod denials;
+pub mod names;
 pub mod session;
 pub mod server;
 pub mod login;

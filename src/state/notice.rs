@@ -127,6 +127,7 @@ impl State {
             return;
         }
         watchers.push(token);
+        self.watching += usize::from(self.sessions[token].watched.is_empty());
         self.sessions[token].watched.push((database, key.into()));
         self.set_attentive();
     }
@@ -138,6 +139,7 @@ impl State {
         if session.watched.is_empty() {
             return;
         }
+        self.watching -= 1;
         for (database, key) in std::mem::take(&mut session.watched) {
             let Some(watchers) = self.watches.get_mut(database, &key) else { continue };
             watchers.retain(|other| *other != token);

@@ -8,7 +8,9 @@ use crate::state::channels::Scope;
 impl State {
     /// A client subscribes. Returns how many subscriptions it has then.
     pub fn subscribe(&mut self, token: usize, scope: Scope, name: &[u8]) -> usize {
-        let subscriptions = self.sessions[token].subscriptions.get_or_insert_default();
+        let session = &mut self.sessions[token];
+        self.channels.clients += usize::from(session.subscriptions.is_none());
+        let subscriptions = session.subscriptions.get_or_insert_default();
         let fresh = subscriptions.names_mut(scope).insert(name.into());
         let count = subscriptions.count(scope);
         if fresh {
@@ -24,6 +26,7 @@ impl State {
         let count = subscriptions.count(scope);
         if subscriptions.is_empty() {
             self.sessions[token].subscriptions = None;
+            self.channels.clients -= 1;
         }
         if was_there && let Some(subscribers) = self.channels.of_mut(scope).get_mut(name) {
             subscribers.retain(|other| *other != token);

@@ -16,6 +16,7 @@ use crate::state::gate::Gate;
 use crate::state::hot::HotKeys;
 use crate::state::latency::Latency;
 use crate::state::log::Log;
+use crate::state::names::Names;
 use crate::state::session::Session;
 use crate::state::slowlog::Slowlog;
 use crate::state::stats::Stats;
@@ -156,8 +157,8 @@ pub struct Process {
     pub mono_ms: u64,
     /// Address and port of every listener: name, addresses.
     pub listeners: Vec<(String, u16, Vec<String>)>,
-    /// Clients whose last request waits for something, a sync for example.
-    pub blocked_clients: usize,
+    /// Clients whose last request waits for a sync or for replicas.
+    pub waiting_clients: usize,
 }
 
 /// Settings of `DEBUG` that change how the server behaves.
@@ -240,6 +241,8 @@ pub struct State {
     pub process: Process,
     /// Switches of `DEBUG`.
     pub debug: DebugSwitches,
+    /// Names of commands, if `rename-command` has changed any.
+    pub names: Option<Box<Names>>,
     /// What the last command asks of the floor `io`.
     pub ask: Option<Ask>,
     /// Changes of keys since the start.
@@ -250,6 +253,8 @@ pub struct State {
     pub large_from: u64,
     /// Tokens of the clients whose transactions depend on keys.
     pub watches: ByKey<Vec<usize>>,
+    /// How many clients those are.
+    pub watching: usize,
     /// Tokens of the clients who wait for keys, the longest waiting first.
     pub waits: ByKey<VecDeque<usize>>,
     /// The rest of what waiting takes.
@@ -311,11 +316,13 @@ impl State {
             },
             process: Process::default(),
             debug: DebugSwitches::default(),
+            names: None,
             ask: None,
             dirty: 0,
             attentive: false,
             large_from: u64::MAX,
             watches: ByKey::default(),
+            watching: 0,
             waits: ByKey::default(),
             waiting: Waiting::default(),
             block: None,

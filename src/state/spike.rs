@@ -21,6 +21,8 @@ fn event(cause: Cause) -> Option<&'static str> {
         Cause::Growth => "table-growth",
         Cause::Freeing => "freeing",
         Cause::Web => "web",
+        Cause::Handshake => "handshake",
+        Cause::Close => "close",
     })
 }
 

@@ -40,10 +40,14 @@ pub enum Cause {
     Web,
     /// Loading data.
     Load,
+    /// Handshakes of TLS.
+    Handshake,
+    /// Closing sockets.
+    Close,
 }
 
 /// How many causes there are.
-pub const CAUSES: usize = 15;
+pub const CAUSES: usize = 17;
 
 impl Cause {
     /// All of them, in the order of their numbers.
@@ -51,15 +55,30 @@ impl Cause {
         use Cause::*;
         [
             Wait, Events, Read, Commands, Eviction, Tick, Log, Sync, Fork, Send, Expiry, Growth, Freeing,
-            Web, Load,
+            Web, Load, Handshake, Close,
         ]
     };
 
     /// Its name in figures.
     pub fn name(self) -> &'static str {
         [
-            "wait", "events", "read", "commands", "eviction", "tick", "log", "sync", "fork", "send",
-            "expiry", "growth", "freeing", "web", "load",
+            "wait",
+            "events",
+            "read",
+            "commands",
+            "eviction",
+            "tick",
+            "log",
+            "sync",
+            "fork",
+            "send",
+            "expiry",
+            "growth",
+            "freeing",
+            "web",
+            "load",
+            "handshake",
+            "close",
         ][self as usize]
     }
 }

@@ -9,20 +9,26 @@ use crate::state::session::Wait;
 impl State {
     /// A key that is waited for has changed.
     pub fn set_ready(&mut self, database: usize, key: &[u8]) {
-        let ready = &mut self.waiting.ready;
-        if !ready.iter().any(|(known, name)| *known == database && **name == *key) {
-            ready.push_back((database, key.into()));
+        if !std::mem::replace(self.waiting.is_ready.entry(database, key), true) {
+            self.waiting.ready.push_back((database, key.into()));
         }
+    }
+
+    /// How many clients wait: for keys, for the end of a pause, for a sync or for replicas.
+    pub fn blocked_clients(&self) -> usize {
+        self.waiting.count + self.postponed.len() + self.process.waiting_clients
     }
 
     /// A client waits from now on.
     pub fn block(&mut self, token: usize, blocked: Blocked) {
         for key in &blocked.keys {
             let queue: &mut VecDeque<usize> = self.waits.entry(blocked.database, key);
-            if !queue.contains(&token) {
+            // A key that the request names twice.
+            if queue.back() != Some(&token) {
                 queue.push_back(token);
             }
         }
+        self.waiting.even_without += usize::from(blocked.even_without);
         if blocked.due_ms() != u64::MAX {
             self.waiting.timeouts.insert((blocked.due_ms(), token));
         }
@@ -53,13 +59,19 @@ impl State {
         session.wait = Wait::No;
         for key in &blocked.keys {
             let Some(queue) = self.waits.get_mut(blocked.database, key) else { continue };
-            queue.retain(|other| *other != token);
+            match queue.iter().position(|other| *other == token) {
+                // Who is served mostly stands in front.
+                Some(0) => drop(queue.pop_front()),
+                Some(at) => drop(queue.remove(at)),
+                None => {}
+            }
             if queue.is_empty() {
                 self.waits.remove(blocked.database, key);
             }
         }
         self.waiting.timeouts.remove(&(blocked.due_ms(), token));
         self.waiting.count -= 1;
+        self.waiting.even_without -= usize::from(blocked.even_without);
         self.set_attentive();
         Some(blocked)
     }

@@ -89,27 +89,39 @@ pub fn note(state: &mut State, denied: Denied<'_>, number: usize, lack: Lack) {
         Lack::Key(position) | Lack::Channel(position) | Lack::Database(position) => denied.args.get(position),
     };
     let user = state.sessions[denied.token].user_name.to_vec();
-    add(state, denied, lack.reason(), object, user);
+    let client = line_of(state, denied.token, denied.output, denied.args);
+    add(state, What { reason: lack.reason(), in_multi: denied.in_multi, object, user, client });
 }
 
 /// Notes that a client could not log in as this user.
 pub fn note_login(state: &mut State, denied: Denied<'_>, user: &[u8]) {
-    add(state, denied, Reason::Auth, denied.args.get(0), user.to_vec());
+    let client = line_of(state, denied.token, denied.output, denied.args);
+    let (object, user) = (denied.args.get(0), user.to_vec());
+    add(state, What { reason: Reason::Auth, in_multi: denied.in_multi, object, user, client });
 }
 
-fn add(state: &mut State, denied: Denied<'_>, reason: Reason, object: &[u8], user: Vec<u8>) {
+/// Notes that somebody who is no client could not log in as this user, at what `object` names.
+pub fn note_stranger(state: &mut State, object: &[u8], user: &[u8]) {
+    let (user, client) = (user.to_vec(), Vec::new());
+    add(state, What { reason: Reason::Auth, in_multi: false, object, user, client });
+}
+
+/// What is to be noted, but for when.
+struct What<'a> {
+    reason: Reason,
+    in_multi: bool,
+    object: &'a [u8],
+    user: Vec<u8>,
+    client: Vec<u8>,
+}
+
+fn add(state: &mut State, what: What<'_>) {
     let now_ms = state.process.now_ms;
-    let denial = Denial {
-        id: 0,
-        count: 0,
-        reason,
-        in_multi: denied.in_multi,
-        object: object.to_vec(),
-        user,
-        client: line_of(state, denied.token, denied.output, denied.args),
-        created_ms: now_ms,
-        updated_ms: now_ms,
-    };
+    let What { reason, in_multi, object, user, client } = what;
+    let object = object.to_vec();
+    let (created_ms, updated_ms) = (now_ms, now_ms);
+    // The log numbers and counts its entries itself.
+    let denial = Denial { id: 0, count: 0, reason, in_multi, object, user, client, created_ms, updated_ms };
     let len_max = state.settings.acllog_max_len as usize;
     state.denials.add(denial, len_max);
 }

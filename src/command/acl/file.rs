@@ -22,10 +22,7 @@ pub fn config_lines(state: &State) -> Vec<String> {
         return Vec::new();
     }
     let mut plain = User::stock();
-    if let password @ [_, ..] = state.settings.requirepass.as_bytes() {
-        plain.nopass = false;
-        plain.passwords = vec![crate::base::sha256::sha256(password)];
-    }
+    plain.set_plain_password(state.settings.requirepass.as_bytes());
     state.users.iter().filter(|user| **user != plain).map(describe::config_line).collect()
 }
 

@@ -10,9 +10,9 @@ use crate::resp::request::Args;
 type Place = (usize, &'static [&'static str]);
 
 /// Finds the keys of the request that begins at argument 2.
-fn keys(args: Args<'_>) -> Result<Vec<Place>, Error> {
+fn keys(ctx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<Place>, Error> {
     let request = args.from(2);
-    let Found::Row(number) = commands().find(request) else {
+    let Found::Row(number) = commands().find_as(ctx.state.names.as_deref(), request) else {
         return Err(Error::of("ERR Invalid command specified"));
     };
     let command = commands().row(number).command;
@@ -59,7 +59,7 @@ pub fn reply_flags(reply: &mut Reply, flags: &[&str]) {
 
 /// `COMMAND GETKEYS`.
 pub fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let found = keys(args)?;
+    let found = keys(ctx, args)?;
     ctx.reply.array(found.len());
     found.iter().for_each(|(position, _)| ctx.reply.bulk(args.get(position + 2)));
     Ok(Effect::Unchanged)
@@ -67,7 +67,7 @@ pub fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// `COMMAND GETKEYSANDFLAGS`.
 pub fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let found = keys(args)?;
+    let found = keys(ctx, args)?;
     ctx.reply.array(found.len());
     for (position, flags) in found {
         ctx.reply.array(2);

@@ -9,11 +9,14 @@ use crate::io::client::Client;
 use crate::io::listen::{self, Accepted, Listener, Stream};
 use crate::io::tls::{Secured, Shaken};
 use crate::state::session::{Closing, Session};
+use crate::state::turns::Cause;
 
 /// Bytes of memory that a connection over TLS takes, as measured.
 const TLS_MEMORY: usize = 8 << 10;
 /// Milliseconds that a handshake may take. It is all in the hands of a peer whom nobody knows yet.
 const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Nanoseconds of a turn for handshakes; the one that exceeds them is the last.
+const HANDSHAKE_NANOS_MAX: u64 = 1_000_000;
 /// Handshakes that fail are told, but so many a second at most: anybody can have as many as he likes.
 const FAILURES_TOLD_MAX: u32 = 10;
 
@@ -75,6 +78,9 @@ impl Server {
 
     /// Takes in the connections that wait, some of each listener.
     pub(super) fn accept(&mut self) {
+        if !self.may_accept() {
+            return;
+        }
         self.acceptable = false;
         for index in 0..self.host.listeners.len() {
             self.accept_from(index);
@@ -175,15 +181,20 @@ impl Server {
         }
     }
 
-    /// Goes on with handshakes, as many as a turn may: the other clients wait for each.
+    /// Goes on with handshakes, as many as a turn may, behind the replies: the other clients wait for each.
     pub(super) fn shake_hands(&mut self) {
+        let start = self.host.clock.ticks();
         for _ in 0..self.host.engine.state.settings.max_new_tls_connections_per_cycle {
-            let Some(ticket) = self.shaking.pop_front() else { return };
+            let Some(ticket) = self.shaking.pop_front() else { break };
             if let Some(client) = self.client(ticket) {
                 client.queued = false;
                 self.shake(ticket.token);
             }
+            if HANDSHAKE_NANOS_MAX < self.host.clock.nanos_between(start, self.host.clock.ticks()) {
+                break;
+            }
         }
+        self.host.lap(Cause::Handshake);
     }
 
     fn shake(&mut self, token: usize) {
@@ -213,8 +224,7 @@ impl Server {
                 }
                 self.failures_told += 1;
                 // So that a reset does not overtake the reason.
-                self.clients[token].drain();
-                self.close(token);
+                self.close_told(token);
             }
         }
     }

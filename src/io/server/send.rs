@@ -1,13 +1,19 @@
-//! How replies go out, and how connections end.
+//! How replies go out.
+//!
+//! Whoever has little to be sent is served first. Who has much gets parts of it, turn by turn, as far as the time for
+//! that reaches: the kernel copies a megabyte in a third of a millisecond, for which all others wait.
 
 use super::{Server, Ticket};
 use crate::config::value::Share;
 use crate::io::client::Sent;
-use crate::io::listen::Stream;
 use crate::state::State;
 use crate::state::session::{Closing, Session};
 
-/// Bytes that all clients are sent in one turn; those with little to be sent may exceed it.
+/// Bytes that are little to send.
+const LITTLE_MAX: usize = 16 << 10;
+/// Nanoseconds of a turn for those who have more; the one that exceeds them is the last.
+const MUCH_NANOS_MAX: u64 = 1_000_000;
+/// Bytes of a turn that are shared out among all who have something to be sent.
 const ALL_SENT_MAX: usize = 4 << 20;
 /// Bytes that one client is sent in one turn while few have something to be sent.
 const SENT_MAX: usize = 1 << 20;
@@ -19,10 +25,6 @@ const SPARE_BUFFERS_MAX: usize = 64;
 const SPARE_BUFFER_SIZE_MAX: usize = 64 << 10;
 /// Bytes of replies that may wait for a client which has not said the password, as in Redis.
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 << 10;
-/// Seconds after which a client is closed that is slowed down and takes nothing at all, if the soft limit names none.
-const STALL_SECS_MAX: u64 = 10;
-/// Seconds after which a client loses a place that is kept for administrators, if it says nothing.
-const RESERVED_IDLE_SECS_MAX: u64 = 10;
 /// One client alone is slowed down from this part of `maxmemory-clients` on.
 const CLIENT_SHARE: u64 = 4;
 
@@ -60,18 +62,30 @@ impl Server {
     /// Sends to each client that has output which may go.
     pub(super) fn send_all(&mut self) {
         let mut sending = std::mem::take(&mut self.sending);
-        let mut budget = ALL_SENT_MAX;
         let quota = (ALL_SENT_MAX / sending.len().max(1)).clamp(SENT_MIN, SENT_MAX);
         for ticket in sending.drain(..) {
-            if budget == 0 && self.may_wait(ticket) {
-                self.sending.push(ticket);
+            if self.has_much(ticket) {
+                self.much.push_back(ticket);
             } else {
-                budget = budget.saturating_sub(self.send(ticket, quota));
+                self.send(ticket, quota);
             }
         }
         // What was added meanwhile is for the next turn; the memory is used again.
         sending.append(&mut self.sending);
         self.sending = sending;
+        self.send_much(quota);
+    }
+
+    /// The same for those who have much, as far as the time of a turn reaches. Who is left is first in the next turn.
+    fn send_much(&mut self, quota: usize) {
+        let start = self.host.clock.ticks();
+        for _ in 0..self.much.len() {
+            let Some(ticket) = self.much.pop_front() else { return };
+            self.send(ticket, quota);
+            if MUCH_NANOS_MAX < self.host.clock.nanos_between(start, self.host.clock.ticks()) {
+                return;
+            }
+        }
     }
 
     /// The log has moved: who waited for it is looked at again.
@@ -85,17 +99,17 @@ impl Server {
         }
     }
 
-    /// Whether a client has so much to be sent that it can wait for the next turn.
-    fn may_wait(&mut self, ticket: Ticket) -> bool {
+    /// Whether a client has so much to be sent that others go first.
+    fn has_much(&mut self, ticket: Ticket) -> bool {
         let Some(session) = self.client(ticket).map(|client| client.session) else { return false };
-        SENT_MIN < self.host.engine.state.sessions[session].output.len()
+        LITTLE_MAX < self.host.engine.state.sessions[session].output.len()
     }
 
-    /// Sends to a client, so many bytes at most. Returns how many went.
-    fn send(&mut self, ticket: Ticket, quota: usize) -> usize {
+    /// Sends to a client, so many bytes at most.
+    fn send(&mut self, ticket: Ticket, quota: usize) {
         let token = ticket.token;
         let Some(client) = self.clients.get_mut(token).filter(|client| client.id == ticket.id) else {
-            return 0;
+            return;
         };
         client.sending = false;
         let sendable = self.host.sendable();
@@ -104,11 +118,11 @@ impl Server {
         if sendable.written < session.last_write_batch {
             // The disk did not take what this client wrote: it hears nothing before it does.
             self.hold(token);
-            return 0;
+            return;
         }
         if !client.writable {
             self.check_output_limit(token);
-            return 0;
+            return;
         }
         let before = session.output_bytes;
         let sent = client.send(session, sendable.synced, quota);
@@ -131,7 +145,6 @@ impl Server {
         if 0 < count && self.client(ticket).is_some_and(|client| client.stalled) {
             self.end_stall(token);
         }
-        count as usize
     }
 
     /// Goes on with a client that had too many replies to read, once it has read most of them.
@@ -175,7 +188,7 @@ impl Server {
     }
 
     /// Closes a client whose output is over a limit.
-    fn check_output_limit(&mut self, token: usize) {
+    pub(super) fn check_output_limit(&mut self, token: usize) {
         let client = &self.clients[token];
         let state = &mut self.host.engine.state;
         let session = &mut state.sessions[client.session];
@@ -199,80 +212,9 @@ impl Server {
         }
     }
 
-    fn close_over_limit(&mut self, token: usize) {
+    pub(super) fn close_over_limit(&mut self, token: usize) {
         log::warn!("Client id={} closed for overcoming of output buffer limits.", self.clients[token].id);
         self.host.engine.state.stats.output_buffer_limit_disconnections += 1;
         self.close(token);
-    }
-
-    /// Closes the clients that a command has marked.
-    pub(super) fn close_marked(&mut self) {
-        if !std::mem::take(&mut self.host.engine.state.sessions_marked) {
-            return;
-        }
-        let marked: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| {
-                let session = &self.host.engine.state.sessions[client.session];
-                session.closing == Closing::Now
-                    || (session.closing == Closing::AfterReply && session.output.is_empty())
-            })
-            .map(|(token, _)| token)
-            .collect();
-        for token in marked {
-            self.close(token);
-        }
-    }
-
-    /// Ends a connection. Its tickets in the lists stay and lead nowhere.
-    pub(super) fn close(&mut self, token: usize) {
-        let mut client = self.clients.remove(token);
-        if self.host.engine.state.sessions[client.session].closing == Closing::AfterReply {
-            client.drain();
-        }
-        if let Stream::Tls(stream) = &mut client.stream {
-            stream.say_goodbye();
-        }
-        // The descriptor is closed in any case, which also ends the watching.
-        self.poll.registry().deregister(client.stream.source()).ok();
-        self.host.engine.close_session(client.session);
-    }
-
-    /// Closes clients that have been idle for longer than `timeout`, and those that have kept too much output.
-    pub(super) fn close_idle(&mut self, now: u64) {
-        let timeout_ms = u64::from(self.host.engine.state.settings.timeout) * 1000;
-        let state = &self.host.engine.state;
-        let soft_secs = state.settings.client_output_buffer_limit.normal.soft_seconds;
-        let stall_ms_max = 1000 * if soft_secs == 0 { STALL_SECS_MAX } else { soft_secs };
-        let (mut idle, mut slow, mut stuck, mut unused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (token, client) in &self.clients {
-            let session = &state.sessions[client.session];
-            if 0 < timeout_ms && !client.blocked && timeout_ms < now.saturating_sub(session.active_ms) {
-                idle.push(token);
-            } else if client.stalled && stall_ms_max < now.saturating_sub(client.stalled_since_ms) {
-                stuck.push(token);
-            } else if session.reserved
-                && RESERVED_IDLE_SECS_MAX * 1000 < now.saturating_sub(session.active_ms)
-            {
-                unused.push(token);
-            } else if session.over_soft_limit_since_ms.is_some() {
-                slow.push(token);
-            }
-        }
-        for token in idle {
-            log::debug!("Closing idle client");
-            self.close(token);
-        }
-        for token in slow {
-            self.check_output_limit(token);
-        }
-        for token in stuck {
-            self.close_over_limit(token);
-        }
-        for token in unused {
-            self.host.engine.turn_idle_away(self.clients[token].session);
-            self.mark_sending(token);
-        }
     }
 }

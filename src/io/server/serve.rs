@@ -15,9 +15,10 @@
 //!
 //! # Who is first
 //!
-//! Clients that have just sent something are served first, all of them; then those that had more than their part was
-//! enough for, as many as fit into [`GREEDY_NANOS_MAX`]. The more clients are ready, the smaller is each one's part. So
-//! a thousand clients that send without end slow each other down, and hardly anybody else.
+//! Clients that have just sent something are served first, all of them, and get their replies; then those that had more
+//! than their part was enough for, as many as fit into [`GREEDY_NANOS_MAX`]. What these leave behind is logged and sent
+//! with the next turn. The more clients are ready, the smaller is each one's part. So a thousand clients that send
+//! without end slow each other down, and hardly anybody else.
 //!
 //! Clients are received and run in the order in which they stand in their list, and nobody is in one twice or in both. What one
 //! client's requests do between another's stages is seen by the other's, which were only looked at before.
@@ -98,17 +99,19 @@ impl Part {
 }
 
 impl Server {
-    /// Gives every client that is ready its part of the turn.
+    /// Gives every client that has sent something its part of the turn.
     pub(super) fn serve(&mut self) {
-        let (light, greedy) = (self.ready.len(), self.greedy.len());
-        if light + greedy == 0 {
-            return;
+        let light = self.ready.len();
+        if 0 < light {
+            self.serve_list(false, light, Part::of(light + self.greedy.len()));
         }
-        let part = Part::of(light + greedy);
-        self.serve_list(false, light, part);
-        if 0 < greedy {
-            self.serve_list(true, greedy, part);
-        }
+    }
+
+    /// The same for those who had more than that, as far as the time for them reaches.
+    pub(super) fn serve_greedy(&mut self) {
+        let greedy = self.greedy.len();
+        self.serve_list(true, greedy, Part::of(self.ready.len() + greedy));
+        self.unsettled = true;
     }
 
     /// Serves the first clients of one of the lists, so many at most.
@@ -211,6 +214,7 @@ impl Server {
         if client.stalled {
             client.stalled_since_ms = self.host.engine.state.process.mono_ms;
         }
+        let (blocked, ending) = (client.blocked, client.ending);
         let mut broken = lane.broken;
         let engine = &mut self.host.engine;
         let (buffered, other) = client.pending_memory();
@@ -223,6 +227,8 @@ impl Server {
             engine.state.stats.query_buffer_limit_disconnections += 1;
             broken = true;
         }
+        // Who hangs up behind a request that waits is told of by no further event.
+        broken |= blocked && ending && self.host.waits_for_ever(session);
         if broken {
             self.close(token);
         } else {

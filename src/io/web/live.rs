@@ -332,7 +332,7 @@ fn clients(json: &mut Json, state: &State) {
         state.sessions.len().saturating_sub(usize::from(state.persistence.loading.is_some())),
     );
     json.number("max", state.settings.maxclients);
-    json.number("blocked", state.process.blocked_clients);
+    json.number("blocked", state.blocked_clients());
     let mut sessions: Vec<_> =
         state.sessions.iter().map(|(_, session)| session).take(CLIENTS_LOOKED_AT_MAX).collect();
     sessions.sort_unstable_by_key(|session| std::cmp::Reverse(session.commands));

@@ -173,7 +173,18 @@ fn server(text: &mut Text, state: &State) {
 fn clients(text: &mut Text, state: &State) {
     let connected = state.sessions.len().saturating_sub(usize::from(state.persistence.loading.is_some()));
     text.gauge("redis_connected_clients", "Connections.", connected);
-    text.gauge("redis_blocked_clients", "Clients whose request waits.", state.process.blocked_clients);
+    text.gauge("redis_blocked_clients", "Clients whose request waits.", state.blocked_clients());
+    for (name, help, value) in [
+        ("redis_pubsub_clients", "Clients with subscriptions.", state.channels.clients),
+        ("redis_watching_clients", "Clients that watch keys.", state.watching),
+        ("redis_tracking_clients", "Clients that keep keys they have read.", state.tracking.clients),
+        ("redis_tracking_total_keys", "Keys that clients keep.", state.tracking.keys()),
+        ("redis_tracking_total_items", "Keys times the clients that keep them.", state.tracking.items()),
+        ("redis_tracking_total_prefixes", "Prefixes that clients named.", state.tracking.prefixes.len()),
+        ("kvick_monitoring_clients", "Clients that see all requests.", state.monitors.len()),
+    ] {
+        text.gauge(name, help, value);
+    }
     let max = state.settings.maxclients;
     text.gauge("redis_max_clients", "Connections that are allowed.", max);
     text.gauge("redis_config_maxclients", "Connections that are allowed.", max);
