@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tortures the log for SECONDS (default 60): histories of power cuts, kills and failing disks on a simulated disk, every
-# byte of a log cut and altered, kill -9 and full disks for real. Ends in a table; losses and wrong values must be 0.
+# byte of a log cut and altered, kill -9 and full disks for real; with 120 seconds and more also clocks that are set, and
+# rewrites without end. Ends in a table; losses and wrong values must be 0.
 #
 #   scripts/torture.sh [SECONDS]
 #   KVICK_TORTURE_SEED=n    the first seed; default: from the clock when there are more than 300 seconds, else 1
@@ -17,7 +18,7 @@ fi
 export KVICK_TORTURE_SEED=${KVICK_TORTURE_SEED:-1}
 echo "KVICK_TORTURE_SEED=$KVICK_TORTURE_SEED"
 
-cargo test --quiet --no-run --test torture --test crash --test server
+cargo test --quiet --no-run --test torture --test crash --test server --test clock --test forks
 
 # run NAME TEST FILTER: what a test says goes into a file; what it says when it fails is shown.
 failed=0
@@ -28,14 +29,22 @@ run() {
     fi
 }
 
-# The damage done to files takes what it takes; histories and sweeps share what is left.
+# The damage done to files takes what it takes; the others share what is left.
 KVICK_TORTURE_SECONDS=$((seconds < 120 ? 0 : 1)) run damage torture damage::
 run crash crash ""
 run disk server disk::
+shares=2
+if [[ 120 -le $seconds ]]; then
+    run clock clock ""
+    shares=3
+fi
 left=$((seconds - (SECONDS - begin)))
-each=$((left < 4 ? 2 : left / 2))
+each=$((left < 2 * shares ? 2 : left / shares))
 KVICK_TORTURE_STORIES=$((each < 20 ? 20 : 150)) KVICK_TORTURE_SECONDS=$each run histories torture histories
 KVICK_TORTURE_STORIES=1 KVICK_TORTURE_SECONDS=$each run sweep torture the_power
+if [[ $shares == 3 ]]; then
+    KVICK_FORKS=1000000 KVICK_FORKS_SECONDS=$each KVICK_FORKS_SEED=$KVICK_TORTURE_SEED run forks forks many_rewrites
+fi
 
 # sum NAME: of all figures of that name.
 sum() {
@@ -57,6 +66,7 @@ row "faults of the disk" "$(sum faults)"
 row "recoveries from them, looked at" "$(sum heals)"
 row "operations of the disk" "$(sum operations)"
 row "rewrites" "$(sum rewrites)"
+row "children killed while they wrote" "$(sum killed)"
 row "backups, looked at after each cut and kill" "$(sum backups)"
 row "changes made" "$(sum units)"
 row "replies compared" "$(sum replies)"
