@@ -34,10 +34,16 @@
 //! read and run    each ready client: one read(2) into the shared buffer, then its requests, up to a part of the turn
 //! tick            every 100 ms: figures, retries, timeouts, the log's child
 //! log             the records of the turn are sealed as one batch and written with one write(2); a sync is asked for
-//! send            each client with output that may go: one writev(2)
+//! send            each client with output that may go: one writev(2); those who have much behind the others
+//! greedy          read and run, for clients that had more than their part; heard of in the next turn
+//! handshakes      of TLS
+//! close           sockets of connections that have ended
 //! web             one response of the metrics or the page, if somebody asks
 //! background      a slice of expiry, of growing tables, of freeing
 //! ```
+//!
+//! The last four are as long as their time in a turn, and go on in the next one: what costs much comes behind what
+//! costs little, so that who asks for little waits for nobody else's megabytes.
 //!
 //! Where the time of a turn went is kept by cause ([`state::turns`]), so that a stall names what it was; `INFO turns`,
 //! `LATENCY` and the page ([`io::web`]) show it.

@@ -208,6 +208,21 @@ unsafe impl GlobalAlloc for Gauge {
     }
 }
 
+/// Number of the allocator's option `mi_option_purge_delay`, milliseconds for which pages that
+/// are free wait to be used again before they go back to the system.
+const PURGE_DELAY: i32 = 15;
+/// Its default in version 3.
+const PURGE_DELAY_MS: i64 = 1000;
+
+/// Whether memory that is freed goes back to the system very soon, which costs time, or is rather kept for use again.
+pub fn give_back_soon(soon: bool) {
+    unsafe extern "C" {
+        fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
+    }
+    // SAFETY: the allocator's own function, to be called at any time; the option is a number that it reads.
+    unsafe { mi_option_set(PURGE_DELAY, if soon { 1 } else { PURGE_DELAY_MS }) }
+}
+
 /// Gives memory that is free back to the system, as far as whole pages of it are.
 #[cfg(not(feature = "system-allocator"))]
 pub fn collect() {
@@ -225,6 +240,20 @@ pub fn collect() {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_option_is_the_one_that_is_meant() {
+        unsafe extern "C" {
+            fn mi_option_get(option: std::ffi::c_int) -> std::ffi::c_long;
+        }
+        // SAFETY: as in `give_back_soon`.
+        let delay_ms = || unsafe { mi_option_get(PURGE_DELAY) };
+        assert_eq!(delay_ms(), PURGE_DELAY_MS, "another version has other numbers or defaults");
+        give_back_soon(true);
+        assert_eq!(delay_ms(), 1);
+        give_back_soon(false);
+        assert_eq!(delay_ms(), PURGE_DELAY_MS);
+    }
 
     #[test]
     fn the_count_follows_every_call() {

@@ -28,6 +28,8 @@ use crate::state::turns::Cause;
 const TICKS_PER_SECOND: u64 = 10;
 /// Ticks between two looks at slow figures, such as resident memory.
 const TICKS_PER_FIGURES: u64 = 10;
+/// Milliseconds after the last client was closed for its memory for which freed memory goes back to the system at once.
+const GIVING_BACK_MS: u64 = 10_000;
 /// Steps of background work between two looks at the clock.
 const STEPS_PER_LOOK: usize = 4;
 
@@ -119,6 +121,8 @@ pub struct Host {
     evicting: bool,
     /// Clients have been closed for that since the last tick.
     relieved: bool,
+    /// Monotonic milliseconds at which memory is kept for use again that is freed.
+    hoard_at_ms: Option<u64>,
     /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
     part_ticks: u64,
     requests_ticks: u64,
@@ -172,6 +176,7 @@ impl Host {
             last_ticks: 0,
             evicting: false,
             relieved: false,
+            hoard_at_ms: None,
             part_ticks: clock.ticks(),
             requests_ticks: 0,
             clock,
@@ -438,10 +443,7 @@ impl Host {
         self.engine.watch_keys(elapsed);
         self.web.tick(now);
         self.evict_clients();
-        if self.ticks.is_multiple_of(TICKS_PER_SECOND) && std::mem::take(&mut self.relieved) {
-            // The next ones take memory of other sizes: what these had goes back to the system and does not add up.
-            memory::collect();
-        }
+        self.give_back(now);
         if self.ripening.in_tick() && self.may_ripen() {
             self.ripen();
         }
@@ -449,6 +451,17 @@ impl Host {
         self.synced();
         self.store.tick(&mut self.engine, now);
         self.snapshots.tick(&mut self.engine, self.store.claim(), now);
+    }
+
+    /// Tick: clients that are closed for their memory are followed by others, who take memory of other sizes. As long as
+    /// that goes on, what is freed goes back to the system at once, so that it does not add up.
+    fn give_back(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.relieved) {
+            memory::give_back_soon(true);
+            self.hoard_at_ms = Some(now_ms + GIVING_BACK_MS);
+        } else if self.hoard_at_ms.take_if(|at_ms| *at_ms <= now_ms).is_some() {
+            memory::give_back_soon(false);
+        }
     }
 
     /// Reads the files of TLS, for connections that come from now on. If they are of no use it stays as it was.
