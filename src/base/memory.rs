@@ -208,41 +208,59 @@ unsafe impl GlobalAlloc for Gauge {
     }
 }
 
-/// Number of the allocator's option `mi_option_purge_delay`, milliseconds for which pages that
-/// are free wait to be used again before they go back to the system.
-const PURGE_DELAY: i32 = 15;
-/// Its default in version 3.
-const PURGE_DELAY_MS: i64 = 1000;
-
 /// Whether memory that is freed goes back to the system very soon, which costs time, or is rather kept for use again.
 pub fn give_back_soon(soon: bool) {
-    unsafe extern "C" {
-        fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
-    }
-    // SAFETY: the allocator's own function, to be called at any time; the option is a number that it reads.
-    unsafe { mi_option_set(PURGE_DELAY, if soon { 1 } else { PURGE_DELAY_MS }) }
+    own::give_back_soon(soon);
 }
 
 /// Gives memory that is free back to the system, as far as whole pages of it are.
-#[cfg(not(feature = "system-allocator"))]
 pub fn collect() {
-    unsafe extern "C" {
-        fn mi_collect(force: bool);
-    }
-    // SAFETY: the allocator's own function, to be called at any time; it touches free memory only.
-    unsafe { mi_collect(true) }
+    own::collect();
 }
 
-/// The system's allocator has no such function that is everywhere.
+/// What mimalloc can do besides.
+#[cfg(not(feature = "system-allocator"))]
+mod own {
+    use std::ffi::{c_int, c_long};
+
+    /// Number of the option `mi_option_purge_delay`: milliseconds for which pages that are free wait to be used again
+    /// before they go back to the system.
+    pub const PURGE_DELAY: c_int = 15;
+    /// Its default in version 3.
+    pub const PURGE_DELAY_MS: c_long = 1000;
+
+    unsafe extern "C" {
+        fn mi_option_set(option: c_int, value: c_long);
+        fn mi_collect(force: bool);
+    }
+
+    pub fn give_back_soon(soon: bool) {
+        // SAFETY: to be called at any time; the option is a number that the allocator reads.
+        unsafe { mi_option_set(PURGE_DELAY, if soon { 1 } else { PURGE_DELAY_MS }) }
+    }
+
+    pub fn collect() {
+        // SAFETY: to be called at any time; it touches free memory only.
+        unsafe { mi_collect(true) }
+    }
+}
+
+/// The system's allocator has no such functions that are everywhere.
 #[cfg(feature = "system-allocator")]
-pub fn collect() {}
+mod own {
+    pub fn give_back_soon(_soon: bool) {}
+
+    pub fn collect() {}
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(not(feature = "system-allocator"))]
     #[test]
     fn the_option_is_the_one_that_is_meant() {
+        use super::own::{PURGE_DELAY, PURGE_DELAY_MS};
         unsafe extern "C" {
             fn mi_option_get(option: std::ffi::c_int) -> std::ffi::c_long;
         }
