@@ -194,6 +194,12 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Valkey looks at the options before the key.",
     },
     Difference {
+        command: "HSETEX",
+        ours: "-ERR value is not an integer",
+        theirs: "-WRONGTYPE",
+        reason: "Valkey reads the time after it has looked at the key, Redis 8.0 before.",
+    },
+    Difference {
         command: "SORT",
         ours: "",
         theirs: "-ERR One or more scores can't be converted into double",
