@@ -69,12 +69,7 @@ trap 'exit 130' HUP INT TERM
 
 # The servers: a name each, ours first.
 names=(kvick) paths=("$binary")
-if [[ -n $peers ]]; then
-    IFS=, read -ra found <<<"$peers"
-else
-    mapfile -t found < <(command -v redis-server valkey-server || true
-        find "${PEERS:-/tmp/peers}/bin" -maxdepth 1 -perm -u+x -not -type d 2>/dev/null | sort || true)
-fi
+find_peers "$peers"
 for path in ${found[@]+"${found[@]}"}; do
     names+=("$(basename "$path")")
     paths+=("$path")
@@ -258,7 +253,7 @@ echo "Machine: $model, $cores cores, $memory, Linux $(uname -r); server on core 
     "redis-benchmark -c 50 over $keys keys, values of 32 bytes, median of $rounds rounds; load of the machine before:" \
     "$load. Ratios are kvick : peer, with the peer's own number in brackets."
 for server in "${!paths[@]}"; do
-    echo "- ${names[$server]}: $("${paths[$server]}" --version 2>/dev/null | head -1)"
+    show_version "${names[$server]}" "${paths[$server]}"
 done
 
 big_rounds=0 memory_name="bytes per key, $keys keys"

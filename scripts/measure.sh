@@ -22,6 +22,22 @@ our_binary() {
     fi
 }
 
+# find_peers LIST: sets found to the paths in LIST, with commas between them, or if it is empty to the servers that are
+# installed and those in $PEERS/bin.
+find_peers() {
+    if [[ -n $1 ]]; then
+        IFS=, read -ra found <<<"$1"
+    else
+        mapfile -t found < <(command -v redis-server valkey-server || true
+            find "${PEERS:-/tmp/peers}/bin" -maxdepth 1 -perm -u+x -not -type d 2>/dev/null | sort || true)
+    fi
+}
+
+# show_version NAME PATH
+show_version() {
+    echo "- $1: $("$2" --version 2>/dev/null | head -1)"
+}
+
 kill_server() {
     [[ -z $server_pid ]] || { kill -9 "$server_pid" && wait "$server_pid"; } 2>/dev/null || true
 }

@@ -28,17 +28,12 @@ done
 source scripts/measure.sh
 binary=$(our_binary "$binary")
 servers=("kvick=$binary")
-if [[ -n $peers ]]; then
-    IFS=, read -ra found <<<"$peers"
-else
-    mapfile -t found < <(command -v redis-server valkey-server || true
-        find "${PEERS:-/tmp/peers}/bin" -maxdepth 1 -perm -u+x -not -type d 2>/dev/null | sort || true)
-fi
+find_peers "$peers"
 for path in ${found[@]+"${found[@]}"}; do
     servers+=("$(basename "$path")=$path")
 done
 for server in "${servers[@]}"; do
-    echo "- ${server%%=*}: $("${server#*=}" --version 2>/dev/null | head -1)"
+    show_version "${server%%=*}" "${server#*=}"
 done
 echo
 PYTHONDONTWRITEBYTECODE=1 exec python3 scripts/promises.py --kills "$kills" --starts "$starts" "${servers[@]}"

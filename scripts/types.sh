@@ -243,7 +243,7 @@ echo "Machine: $model, $cores cores, $memory, Linux $(uname -r); server on core 
     "redis-benchmark -c 50 -P 16, $requests requests a run, median of $rounds rounds; load of the machine before:" \
     "$load; $percent % of the elements in the rows of memory."
 for server in "${!paths[@]}"; do
-    echo "- ${names[$server]}: $("${paths[$server]}" --version 2>/dev/null | head -1)"
+    show_version "${names[$server]}" "${paths[$server]}"
 done
 [[ ! -e $work/lacking ]] || { echo "Skipped, as the server lacks the command:" && sort -u "$work/lacking" | sed 's/^/- /'; }
 table "resident memory (less is better)" resident memory "${memory_rows[@]}"
