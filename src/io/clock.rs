@@ -174,6 +174,12 @@ impl Clock {
         if cfg!(target_arch = "x86_64") { read_ticks() } else { self.start.elapsed().as_nanos() as u64 }
     }
 
+    /// Nanoseconds since a reading.
+    #[inline]
+    pub fn nanos_since(&self, earlier: u64) -> u64 {
+        self.nanos_between(earlier, self.ticks())
+    }
+
     /// Nanoseconds between two readings.
     #[inline]
     pub fn nanos_between(&self, earlier: u64, later: u64) -> u64 {

@@ -138,10 +138,7 @@ impl Host {
         let now_ms = self.clock.mono_ms();
         match self.store.ask_for_backup(&mut self.engine, directory, now_ms) {
             // Nobody ends this wait but the backup itself, `CLIENT UNBLOCK` neither.
-            Ok(()) => {
-                let id = self.engine.state.sessions[session].id;
-                self.waiting.push(Waiting { session, id, wish: Wish::Backup, until_ms: u64::MAX });
-            }
+            Ok(()) => self.enlist(session, Wish::Backup, u64::MAX),
             Err(text) => self.engine.reply_error(text),
         }
     }
@@ -350,6 +347,10 @@ impl Host {
 
     fn wait(&mut self, session: usize, wish: Wish, until_ms: u64) {
         self.engine.state.sessions[session].wait = Wait::Yes;
+        self.enlist(session, wish, until_ms);
+    }
+
+    fn enlist(&mut self, session: usize, wish: Wish, until_ms: u64) {
         let id = self.engine.state.sessions[session].id;
         self.waiting.push(Waiting { session, id, wish, until_ms });
         self.engine.state.process.waiting_clients = self.waiting.len();

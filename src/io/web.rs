@@ -217,7 +217,7 @@ impl Web {
                 self.left -= 1;
                 let before = clock.ticks();
                 visitor.answer(engine, self.last_nanos);
-                self.last_nanos = clock.nanos_between(before, clock.ticks());
+                self.last_nanos = clock.nanos_since(before);
                 next = visitor.go_on(now_ms);
             }
             match next {

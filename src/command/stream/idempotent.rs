@@ -17,9 +17,6 @@ use crate::resp::request::Args;
 
 /// Bytes of a name that is made of what a message says.
 const AUTOMATIC_LEN: usize = 16;
-/// Bounds of what `XCFGSET` sets.
-const DURATION_SECS_MAX: i64 = 86_400;
-const MAXSIZE_MAX: i64 = 10_000;
 
 /// Where a request says what its message is called.
 #[derive(Clone, Copy)]
@@ -142,16 +139,16 @@ pub(super) fn xcfgset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if !options.more() {
         return Err(Error::of("ERR At least one parameter must be specified"));
     }
-    let within = |value: i64, max: i64, error: &'static str| {
-        (1..=max).contains(&value).then_some(value as u64).ok_or(Error::of(error))
+    let within = |value: i64, max: u64, error: &'static str| {
+        u64::try_from(value).ok().filter(|value| (1..=max).contains(value)).ok_or(Error::of(error))
     };
     while options.more() {
         if options.word("IDMP-DURATION") {
             let error = "ERR IDMP-DURATION must be between 1 and 86400 seconds";
-            duration_secs = Some(within(options.integer()?, DURATION_SECS_MAX, error)?);
+            duration_secs = Some(within(options.integer()?, Window::DURATION_SECS_MAX, error)?);
         } else if options.word("IDMP-MAXSIZE") {
             let error = "ERR IDMP-MAXSIZE must be between 1 and 10000 entries";
-            maxsize = Some(within(options.integer()?, MAXSIZE_MAX, error)?);
+            maxsize = Some(within(options.integer()?, Window::MAXSIZE_MAX, error)?);
         } else {
             return Err(Error::SYNTAX);
         }

@@ -28,8 +28,6 @@ use crate::data::stream::{COUNT_MAX, Group, Id, Idempotence, Pending, Stream, Wi
 
 /// A number of entries read that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
-/// No server remembers messages for longer than a day.
-const DURATION_SECS_MAX: u64 = 86_400;
 
 fn id_bytes(id: Id) -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -161,7 +159,7 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Stream, Fault> {
 fn read_known(reader: &mut Reader<'_>, last_id: Id) -> Result<Idempotence, Fault> {
     let at = reader.offset();
     let window = Window { duration_secs: reader.length()?, maxsize: reader.length()? };
-    if !(1..=DURATION_SECS_MAX).contains(&window.duration_secs) || window.maxsize == 0 {
+    if !(1..=Window::DURATION_SECS_MAX).contains(&window.duration_secs) || window.maxsize == 0 {
         return Err(Fault::damaged(at, "a stream remembers messages for no time"));
     }
     // They come producer by producer, and are recorded in the order of their IDs.

@@ -28,6 +28,13 @@ pub struct Window {
     pub maxsize: u64,
 }
 
+impl Window {
+    /// No server remembers messages for longer than a day.
+    pub const DURATION_SECS_MAX: u64 = 86_400;
+    /// Nor more than these of one producer.
+    pub const MAXSIZE_MAX: u64 = 10_000;
+}
+
 /// The messages of one producer.
 #[derive(Clone, Debug, Default)]
 struct Producer {

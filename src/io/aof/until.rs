@@ -18,14 +18,13 @@ use std::path::PathBuf;
 
 use super::backup::Copy;
 use super::batch::moment_of;
+use super::check::Nobody;
 use super::damage::copy_beginning;
 use super::fault;
 use super::manifest::{self, Manifest, Place};
 use super::reader::{self, Sink};
 use super::record::Request;
 use crate::base::date::UnixMs;
-use crate::data::rdb::Limits;
-use crate::data::rdb::file::Loaded;
 use crate::io::disk::How;
 use crate::io::rdb::Keys;
 
@@ -86,6 +85,8 @@ struct Search {
     /// A batch after it that says no time.
     silent: Option<(usize, u64)>,
     cut: Option<Cut>,
+    /// What a base in RDB's format holds says no time.
+    keys: Nobody,
 }
 
 impl Sink for Search {
@@ -121,32 +122,15 @@ impl Sink for Search {
     }
 
     fn rdb(&mut self) -> Option<&mut dyn Keys> {
-        Some(self)
+        Some(&mut self.keys)
     }
-}
-
-impl Keys for Search {
-    fn limits(&self) -> Limits {
-        Limits::default()
-    }
-
-    fn checks(&self) -> bool {
-        true
-    }
-
-    fn key(&mut self, _: Loaded) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn reserve(&mut self, _: u64, _: usize) {}
-
-    fn progress(&mut self, _: u64) {}
 }
 
 /// Looks for the place; `None`: the log holds nothing later.
 fn find(place: &Place, manifest: &Manifest, until: UnixMs) -> io::Result<Option<Cut>> {
     let has_base = manifest.base.is_some();
-    let mut search = Search { until, file: 0, has_base, fresh: None, last: None, silent: None, cut: None };
+    let (fresh, last, silent, cut) = (None, None, None, None);
+    let mut search = Search { until, file: 0, has_base, fresh, last, silent, cut, keys: Nobody };
     let read = reader::load(place, manifest, &mut search);
     let Search { last, silent, cut, .. } = search;
     if cut.is_none() {

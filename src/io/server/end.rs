@@ -88,7 +88,7 @@ impl Server {
         let start = self.host.clock.ticks();
         while let Some(ended) = self.ended.pop_front() {
             drop(ended);
-            if CLOSING_NANOS_MAX < self.host.clock.nanos_between(start, self.host.clock.ticks()) {
+            if CLOSING_NANOS_MAX < self.host.clock.nanos_since(start) {
                 break;
             }
         }
