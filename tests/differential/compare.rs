@@ -291,6 +291,7 @@ pub fn is_avoided(args: &[Vec<u8>]) -> bool {
         }
         // Valkey reads no hexadecimal numbers as scores and positions.
         b"ZADD" | b"ZINCRBY" | b"ZUNION" | b"ZINTER" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"GEOADD"
+        | b"GEOSEARCH" | b"GEOSEARCHSTORE"
             if args.iter().any(|arg| arg.starts_with(b"0x")) =>
         {
             true
