@@ -381,7 +381,10 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
         }
     }
     ctx.reply.fill_array(mark, delivered);
-    group.consumer_mut(consumer).active_ms = now_ms;
+    // Who is given entries without having to confirm them is seen, but not active.
+    if !request.no_ack || !claimed.is_empty() {
+        group.consumer_mut(consumer).active_ms = now_ms;
+    }
     deliveries.write(log, database, group.last_id);
     if group.last_id != last_id {
         log_group_id(log, database, key.bytes, group_name, group);

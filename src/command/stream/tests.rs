@@ -528,6 +528,19 @@ fn a_consumer_of_whom_nobody_knows_counts_as_just_seen() {
     assert!(client.say("XINFO CONSUMERS x g").ends_with("|$4|idle|:0|$8|inactive|:-1|"));
 }
 
+/// It is seen, but has nothing in its hands.
+#[test]
+fn who_reads_without_confirming_is_not_active() {
+    let mut client = Client::new(false);
+    client.say("XADD x 1-1 f v");
+    client.say("XADD x 1-2 f v");
+    client.say("XGROUP CREATE x g 0");
+    client.say("XREADGROUP GROUP g c COUNT 1 NOACK STREAMS x >");
+    assert!(client.say("XINFO CONSUMERS x g").ends_with("|$8|inactive|:-1|"));
+    client.say("XREADGROUP GROUP g c STREAMS x >");
+    assert!(client.say("XINFO CONSUMERS x g").ends_with("|$8|inactive|:0|"));
+}
+
 /// Runs a script and returns the client, for what comes after it.
 fn after(script: &[(&str, &str)]) -> Client {
     let mut client = Client::new(false);
