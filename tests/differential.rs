@@ -17,7 +17,7 @@ mod rows;
 #[path = "differential/runner.rs"]
 mod runner;
 
-use common::{Random, Server, env_number, peer, server};
+use common::{Client, Random, Server, env_number, peer, server, wait_until};
 use rows::Row;
 use runner::Runner;
 
@@ -44,6 +44,56 @@ fn random_commands_get_the_same_replies_in_resp2() {
 #[test]
 fn random_commands_get_the_same_replies_in_resp3() {
     same_replies(3);
+}
+
+/// Random commands with a log as commands and behind a binary base, rewritten in the middle so that both parts are
+/// read; then a kill, a start, and a start of the reference with that log.
+fn survives(binary: &str, rows: &[Row], newer: bool, commands: usize) {
+    let seed = Random::seed_from_env("KVICK_DIFF_SEED");
+    for preamble in ["no", "yes"] {
+        let args = [ARGS, &["--appendonly", "yes", "--aof-use-rdb-preamble", preamble]].concat();
+        let (mut ours, theirs) = (Server::start(&args), Server::start_binary(binary, &args));
+        let mut runner = Runner::new(&ours, &theirs, 2, seed);
+        runner.newer = newer;
+        runner.run(rows, commands / 2);
+        rewrite(&mut ours.client());
+        runner.run(rows, commands / 2);
+        runner.finish();
+        assert_eq!(1, ours.client().say("WAITAOF 1 0 0").items()[0].int());
+        ours.kill9();
+        ours.restart();
+        let same_contents = |server: &Server| {
+            let mut runner = Runner::attach(server, &theirs, 2, seed);
+            runner.newer = newer;
+            // A string may be stored otherwise than it was made.
+            runner.compare_contents(false);
+            runner.finish();
+        };
+        same_contents(&ours);
+        same_contents(&Server::start_in(binary, &args, ours.into_folder()));
+    }
+}
+
+#[test]
+fn what_random_commands_made_survives_a_kill_and_is_taken_over_by_the_reference() {
+    let commands = env_number("KVICK_DIFF_COMMANDS", 20_000) as usize;
+    survives(&server::reference(), &rows::all(), false, commands);
+}
+
+#[test]
+fn what_newer_commands_made_survives_a_kill_and_is_taken_over_by_redis_8() {
+    let Some(binary) = peer("redis8") else { return println!("skipped: redis8 is not in $PEERS/bin") };
+    let newer = rows::newer().filter(|(name, _)| *name == "redis8").flat_map(|(_, rows)| rows);
+    let rows: Vec<Row> = newer.chain(rows::FOUNDATION).copied().collect();
+    survives(&binary, &rows, true, env_number("KVICK_DIFF_COMMANDS", 20_000) as usize);
+}
+
+fn rewrite(client: &mut Client) {
+    client.say("BGREWRITEAOF");
+    wait_until("the log is rewritten", || {
+        let info = client.say("INFO persistence").text();
+        info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrites:1")
+    });
 }
 
 #[test]

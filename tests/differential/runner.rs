@@ -40,11 +40,19 @@ pub struct Runner {
 impl Runner {
     /// Connects to both, empties both.
     pub fn new(ours: &Server, theirs: &Server, protocol: u8, seed: u64) -> Runner {
+        let mut runner = Runner::attach(ours, theirs, protocol, seed);
+        for client in [&mut runner.ours, &mut runner.theirs] {
+            assert_eq!(Value::ok(), client.say("FLUSHALL"));
+        }
+        runner
+    }
+
+    /// Connects to both as they are.
+    pub fn attach(ours: &Server, theirs: &Server, protocol: u8, seed: u64) -> Runner {
         let (mut ours, mut theirs) = (ours.client(), theirs.client());
         for client in [&mut ours, &mut theirs] {
             let hello = client.cmd(&["HELLO", &protocol.to_string()]);
             assert!(hello.error().is_none(), "{hello:?}");
-            assert_eq!(Value::ok(), client.say("FLUSHALL"));
         }
         Runner {
             ours,
