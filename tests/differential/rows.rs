@@ -201,7 +201,7 @@ const ROWS: &[Row] = &[
     ),
     (1, "CONFIG {BAD|GET|SET|RESETSTAT x}", Equal),
     (1, "DEBUG DIGEST", Digest),
-    (2, "DEBUG DIGEST-VALUE $k {$k}*", Equal),
+    (2, "DEBUG DIGEST-VALUE $k {$k}*", Digest),
     (2, "NOSUCH {$v}*", Equal),
     (1, "NOSUCHCOMMAND $long {$v|$long}*", Equal),
     (1, "nosuch|command {$v}*", Equal),

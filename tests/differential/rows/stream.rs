@@ -2,7 +2,7 @@
 //!
 //! No row adds under an ID that the server chooses by its clock, and none waits (`BLOCK`).
 
-use crate::compare::Compare::{Equal, Times};
+use crate::compare::Compare::{Digest, Equal, Times};
 use crate::rows::Row;
 
 /// What Redis 7.0 has and we have.
@@ -65,7 +65,7 @@ pub const ROWS: &[Row] = &[
     (2, "DEL $x", Equal),
     (2, "COPY $x $x REPLACE", Equal),
     (4, "OBJECT ENCODING $x", Equal),
-    (6, "DEBUG DIGEST-VALUE $x", Equal),
+    (6, "DEBUG DIGEST-VALUE $x", Digest),
 ];
 
 /// What came after 7.0, by the peer that has it.
