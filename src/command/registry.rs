@@ -39,8 +39,8 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Commands {
     rows: Vec<Row>,
-    /// Open addressing over the top-level names: number + 1, 0 = empty.
-    slots: Vec<u16>,
+    /// Open addressing over the top-level names.
+    slots: Vec<Slot>,
 }
 
 static TABLE: OnceLock<Commands> = OnceLock::new();
@@ -60,16 +60,50 @@ pub fn install(families: &[&'static [Command]]) -> &'static Commands {
     TABLE.get_or_init(|| Commands::gather(families))
 }
 
-/// Mixes a name of any case: its length and its first eight and last eight bytes in lower case.
-#[inline]
-fn mix(name: &[u8]) -> u64 {
-    let fold = |bytes: &[u8]| bytes.iter().fold(0u64, |word, byte| word << 8 | u64::from(byte | 0x20));
-    let (head, tail) = match name.len() {
-        0..=8 => (fold(name), 0),
-        len => (fold(&name[..8]), fold(&name[len - 8..])),
-    };
-    let word = head ^ tail.rotate_left(29) ^ name.len() as u64;
-    word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+/// A name in small letters, in two words: its first and its last eight bytes, which overlap in a short one.
+///
+/// No two names of letters are the same up to [`Folded::LEN_MAX`] bytes. Other bytes are not all told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Folded {
+    head: u64,
+    tail: u64,
+    len: usize,
+}
+
+impl Folded {
+    const LEN_MAX: usize = 16;
+
+    #[inline]
+    fn of(name: &[u8]) -> Folded {
+        const SMALL: u64 = 0x2020_2020_2020_2020;
+        let (head, tail) = if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+            (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+        } else if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+            (u64::from(u16::from_le_bytes(*head)), u64::from(u16::from_le_bytes(*tail)))
+        } else {
+            (name.first().map_or(0, |&byte| u64::from(byte)), 0)
+        };
+        Folded { head: head | SMALL, tail: tail | SMALL, len: name.len() }
+    }
+
+    /// Where a table is to be looked at first, by its lower bits.
+    #[inline]
+    fn hash(&self) -> usize {
+        let word = self.head ^ self.tail.rotate_left(29) ^ self.len as u64;
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+    }
+}
+
+/// A place for a top-level name.
+#[derive(Clone, Copy, Default, Debug)]
+struct Slot {
+    name: Folded,
+    /// Number + 1, 0 = empty.
+    number: u16,
+    /// Whether no other name folds to this one.
+    exact: bool,
 }
 
 impl Commands {
@@ -84,14 +118,17 @@ impl Commands {
                 rows.push(Row::new(subcommand, full_name, Some(container)));
             }
         }
-        let mut slots = vec![0u16; (rows.len() * 4).next_power_of_two()];
+        let mut slots = vec![Slot::default(); (rows.len() * 4).next_power_of_two()];
         let mask = slots.len() - 1;
         for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.container.is_none()) {
-            let mut at = mix(row.command.name.as_bytes()) as usize & mask;
-            while slots[at] != 0 {
+            let bytes = row.command.name.as_bytes();
+            let name = Folded::of(bytes);
+            let mut at = name.hash() & mask;
+            while slots[at].number != 0 {
                 at = (at + 1) & mask;
             }
-            slots[at] = number as u16 + 1;
+            let exact = bytes.len() <= Folded::LEN_MAX && bytes.iter().all(u8::is_ascii_alphabetic);
+            slots[at] = Slot { name, number: number as u16 + 1, exact };
         }
         Commands { rows, slots }
     }
@@ -110,15 +147,21 @@ impl Commands {
     /// Number of the top-level command of this name, in whatever case.
     #[inline]
     pub fn top(&self, name: &[u8]) -> Option<usize> {
-        let mask = self.slots.len() - 1;
-        let mut at = mix(name) as usize & mask;
+        let folded = Folded::of(name);
+        let mut at = folded.hash();
         loop {
-            let number = self.slots[at].checked_sub(1)? as usize;
-            if self.rows[number].command.name.as_bytes().eq_ignore_ascii_case(name) {
+            let slot = &self.slots[at & (self.slots.len() - 1)];
+            let number = slot.number.checked_sub(1)? as usize;
+            if slot.name == folded && (slot.exact || self.is_named(number, name)) {
                 return Some(number);
             }
-            at = (at + 1) & mask;
+            at += 1;
         }
+    }
+
+    #[cold]
+    fn is_named(&self, number: usize, name: &[u8]) -> bool {
+        self.rows[number].command.name.as_bytes().eq_ignore_ascii_case(name)
     }
 
     /// Number of a container's subcommand of this name, in whatever case.

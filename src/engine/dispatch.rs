@@ -82,11 +82,11 @@ impl Engine {
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skipping;
         }
-        let number = match self.check(token, args, prepared.found) {
-            Ok(number) => number,
+        let (number, queues) = match self.check(token, args, prepared.found) {
+            Ok(may) => may,
             Err(error) => return self.refuse(token, mark, &error),
         };
-        if self.state.sessions[token].multi.is_some() && !commands().row(number).command.has(NOT_QUEUED) {
+        if queues && !commands().row(number).command.has(NOT_QUEUED) {
             self.state.leave_uncounted();
             self.queue(token, args, number);
             self.silence(token, mark);
@@ -104,7 +104,12 @@ impl Engine {
         if self.state.gate.active {
             self.hold_reply(token, args, prepared, start);
         }
-        if self.state.ask.is_none() && self.state.transaction.is_none() && !self.is_blocked(token) {
+        let session = &self.state.sessions[token];
+        if session.reply_mode != ReplyMode::On
+            && session.blocked.is_none()
+            && self.state.ask.is_none()
+            && self.state.transaction.is_none()
+        {
             self.silence(token, mark);
         }
         self.note_sizes(token, args, number, start);
@@ -137,46 +142,43 @@ impl Engine {
         self.state.sessions[token].blocked.is_some()
     }
 
-    /// Refuses what may not run. Returns the number of what may.
+    /// Refuses what may not run. Returns the number of what may, and whether the client is in a transaction.
     #[inline]
-    fn check(&mut self, token: usize, args: Args<'_>, found: Found) -> Result<usize, Error> {
+    fn check(&mut self, token: usize, args: Args<'_>, found: Found) -> Result<(usize, bool), Error> {
         let number = match found {
             Found::Row(number) => number,
             Found::Unknown => return Err(unknown_command(args)),
             Found::UnknownSubcommand(container) => return Err(unknown_subcommand(container, args)),
         };
         let row = commands().row(number);
-        if self.state.sessions[token].restricted {
+        let session = &self.state.sessions[token];
+        let queues = session.multi.is_some();
+        let listens = session.subscriptions.is_some() && !session.resp3;
+        if session.restricted {
             self.check_restricted(token, args, number)?;
         }
-        let refused = self.refusal(token, args, row.command, &row.full_name);
-        let refused = if refused.is_none() && self.state.sessions[token].multi.is_some() {
-            if row.command.name == "exec" { self.refuse_queued(token) } else { None }
+        let command = row.command;
+        let refused = if !command.arity_fits(args.len()) {
+            Some(Error::arity(&row.full_name))
+        } else if queues && command.has(NO_MULTI) {
+            Some(Error::of("ERR Command not allowed inside a transaction"))
+        } else if listens && !command.has(SUBSCRIBER) {
+            Some(only_subscriber(&row.full_name))
         } else {
-            refused.or_else(|| self.make_room_for(row.command, args))
+            self.refusal_of_state(command)
+        };
+        let refused = if refused.is_none() && queues {
+            if command.name == "exec" { self.refuse_queued(token) } else { None }
+        } else {
+            refused.or_else(|| self.make_room_for(command, args))
         };
         if let Some(error) = refused {
             return Err(self.rejected(token, number, error));
         }
         if self.state.attentive {
-            return self.hold_up(token, number);
+            self.hold_up(token, number)?;
         }
-        Ok(number)
-    }
-
-    #[inline]
-    fn refusal(&self, token: usize, args: Args<'_>, command: &Command, name: &str) -> Option<Error> {
-        let session = &self.state.sessions[token];
-        if !command.arity_fits(args.len()) {
-            return Some(Error::arity(name));
-        }
-        if session.multi.is_some() && command.has(NO_MULTI) {
-            return Some(Error::of("ERR Command not allowed inside a transaction"));
-        }
-        if session.subscriptions.is_some() && !session.resp3 && !command.has(SUBSCRIBER) {
-            return Some(only_subscriber(name));
-        }
-        self.refusal_of_state(command)
+        Ok((number, queues))
     }
 
     /// Refuses what the server as a whole cannot do now.

@@ -33,11 +33,11 @@ fn is_administrative(command: &Command) -> bool {
 }
 
 impl Engine {
-    /// Before a request that was let in runs or is queued: its number, or what keeps it from that. If its client is
+    /// Before a request that was let in runs or is queued: what keeps it from that, if anything. If its client is
     /// marked as postponed then, it is not refused, but to be run again when the pause is over.
     #[cold]
     #[inline(never)]
-    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Result<usize, Error> {
+    pub(super) fn hold_up(&mut self, token: usize, number: usize) -> Result<(), Error> {
         let command = commands().row(number).command;
         self.trim_tracked();
         let session = &self.state.sessions[token];
@@ -52,7 +52,7 @@ impl Engine {
             return Err(Error::of(""));
         }
         self.keep_expired(command);
-        Ok(number)
+        Ok(())
     }
 
     /// A client has a place that was kept free for others: it is to close.
