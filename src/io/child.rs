@@ -21,8 +21,10 @@ use crate::io::{clock, logger, proc, sys};
 use crate::state::server::Persistence;
 use crate::state::turns::Cause;
 
-/// Keys between two looks at what was copied on write.
-const COPIED_EVERY_KEYS: u64 = 20_000;
+/// Keys between two looks at the time.
+const LOOK_EVERY_KEYS: u64 = 1000;
+/// What was copied on write is looked at for so small a part of the time: the kernel walks over all pages for it.
+const COPIED_SHARE: u32 = 100;
 /// Between two looks at a child no more time than this counts: the parent itself may have been stopped.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
@@ -34,8 +36,10 @@ const COPIED: usize = 2;
 /// Where a child reports.
 pub struct Reports {
     shared: sys::Shared,
-    /// Keys that were done when it last looked at what was copied.
-    looked: Cell<u64>,
+    /// Keys that are done when it looks at the time again.
+    look_at: Cell<u64>,
+    /// When it looks at what was copied again.
+    count_at: Cell<Instant>,
 }
 
 impl Reports {
@@ -43,15 +47,19 @@ impl Reports {
     #[inline]
     pub fn keys(&self, keys: u64) {
         self.shared[KEYS].store(keys, Relaxed);
-        if self.looked.get() + COPIED_EVERY_KEYS <= keys {
-            self.looked.set(keys);
-            self.report_copied();
+        if self.look_at.get() <= keys {
+            self.look_at.set(keys + LOOK_EVERY_KEYS);
+            if self.count_at.get() <= Instant::now() {
+                self.report_copied();
+            }
         }
     }
 
     #[cold]
     fn report_copied(&self) {
+        let begin = Instant::now();
         self.shared[COPIED].store(proc::private_dirty_bytes(), Relaxed);
+        self.count_at.set(begin + begin.elapsed() * COPIED_SHARE);
     }
 
     /// Writes to `out`, and counts it as progress.
@@ -149,7 +157,7 @@ impl Child {
                 close_inherited_sockets();
                 logger::become_child();
                 let path = path_of(std::process::id());
-                let reports = Reports { shared, looked: Cell::new(0) };
+                let reports = Reports { shared, look_at: Cell::new(0), count_at: Cell::new(Instant::now()) };
                 let written = work(engine, &path, &reports);
                 if let Err(error) = &written {
                     log::warn!("Error writing {}: {error}", path.display());
