@@ -12,6 +12,7 @@ mod idempotent;
 mod add;
 mod range;
 mod claim;
+mod budget;
 mod read;
 mod group;
 mod info;
@@ -86,12 +87,12 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "xread", arity: -4, flags: READONLY | BLOCKING | MOVABLE_KEYS, keys: &[streams(1)], run: read::xread,
         subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N+M) of all entries and those returned",
-            "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
+            "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
             "Returns the entries of streams that follow given IDs.") },
     Command { name: "xreadgroup", arity: -7, flags: WRITE | BLOCKING | MOVABLE_KEYS, keys: &[streams(4)],
         run: read::xreadgroup, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(M log N) of the entries returned and those pending",
-            "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
+            "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
             "Delivers entries of streams to a consumer of a group, new ones or those it has not acknowledged.") },
     Command { name: "xrevrange", arity: -4, flags: READONLY, keys: READ_ONE, run: range::xrevrange, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N+M) of all entries and those returned", "key end start [COUNT count]",
