@@ -15,6 +15,7 @@ mod claim;
 mod budget;
 mod read;
 mod group;
+mod nack;
 mod info;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,10 @@ pub static COMMANDS: &[Command] = &[
         doc: Group::Stream.doc("5.0.0", "Depends on the subcommand", "", "Tells about streams, groups and consumers.") },
     Command { name: "xlen", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: range::xlen, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(1)", "key", "Returns how many entries a stream has.") },
+    Command { name: "xnack", arity: -7, flags: WRITE | FAST, keys: PATCH_ONE, run: nack::xnack, subcommands: &[],
+        doc: Group::Stream.doc("8.8.0", "O(log N) per ID of what is pending",
+            "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]",
+            "Gives what is pending for a consumer back to the group, for others to claim.") },
     Command { name: "xpending", arity: -3, flags: READONLY, keys: READ_ONE, run: group::xpending, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(N) of the entries returned, of the consumers for a summary",
             "key group [[IDLE min-idle-time] start end count [consumer]]",
