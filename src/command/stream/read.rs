@@ -388,8 +388,7 @@ fn read_as_consumer(
     claimed.iter().for_each(|pending| deliveries.add(log, database, last_id, pending));
     let delivered = deliver(
         ctx.reply,
-        entries,
-        group,
+        (entries, group),
         request,
         (budget, claimed.len()),
         |pending| {
@@ -411,8 +410,7 @@ fn read_as_consumer(
 /// consumer. Returns how many entries there are of the stream now; `note` hears of each that is pending.
 fn deliver(
     reply: &mut Reply,
-    entries: &Entries,
-    group: &mut Group,
+    (entries, group): (&Entries, &mut Group),
     request: &Request<'_>,
     (budget, mut delivered): (&mut Budget, usize),
     mut note: impl FnMut(Pending),
