@@ -115,6 +115,7 @@ impl Model {
             name if name.contains("PUSH") && name != "RPOPLPUSH" => self.push(words),
             "LPOP" | "RPOP" => self.pop(words),
             "LMOVE" | "RPOPLPUSH" | "LMPOP" => self.transfer(words),
+            "LMOVEM" => self.move_several(words),
             name if name.starts_with('L') => self.list_command(words),
             "DEL" | "EXISTS" | "PEXPIRE" | "PERSIST" | "PTTL" | "TYPE" | "RENAME" | "COPY" | "FLUSHDB" => {
                 self.key_command(words)
@@ -262,6 +263,36 @@ impl Model {
         Ok(bulk(&element))
     }
 
+    fn move_several(&mut self, words: &[&str]) -> Said {
+        let [source, destination, from, to] = [1, 2, 3, 4].map(|index| words[index]);
+        let (selector, count, order) = match words[5..] {
+            [selector, count, order] => (selector, integer(count)? as usize, order),
+            _ => ("COUNT", 1, "OBO"),
+        };
+        let Some(list) = self.list(source)? else { return Ok("(nil array)".to_owned()) };
+        self.list(destination)?;
+        if selector == "EXACTLY" && list.len() < count {
+            return Ok("(nil array)".to_owned());
+        }
+        let deadline = self.get(source).and_then(|held| held.1);
+        let mut moved = self.take(source, from == "LEFT", count)?;
+        let turned = match order {
+            "OBO" => to == "LEFT",
+            _ => from == "RIGHT",
+        };
+        if turned {
+            moved.reverse();
+        }
+        let mut list = self.list(destination)?.unwrap_or_default();
+        let at = if to == "LEFT" { 0 } else { list.len() };
+        list.splice(at..at, moved.iter().cloned());
+        self.put(destination, Value::List(list));
+        if source == destination {
+            self.set_deadline(source, deadline);
+        }
+        Ok(array(moved.iter().map(|text| bulk(text))))
+    }
+
     fn list_command(&mut self, words: &[&str]) -> Said {
         let key = words[1];
         let found = self.list(key)?;
@@ -386,7 +417,7 @@ fn remove(list: &mut Vec<String>, count: i64, value: &str) {
 }
 
 /// Templates of requests: `K` a key, `V` a value, `I` an index, `N` a small number, `D` some milliseconds, `A` a
-/// date around now, `E` an end.
+/// date around now, `E` an end, `O` an order in which elements are moved.
 const TEMPLATES: &str = "SET K V|SET K V|SET K V PX D|SET K V PX D|SET K V PXAT A|SET K V NX|SET K V XX|SET K V KEEPTTL|\
     GET K|GETDEL K|GETSET K V|GETEX K PX D|GETEX K PERSIST|STRLEN K|APPEND K V|SETRANGE K N V|INCRBY K I|\
     MSET K V K V|MSETNX K V K V|\
@@ -394,6 +425,7 @@ const TEMPLATES: &str = "SET K V|SET K V|SET K V PX D|SET K V PX D|SET K V PXAT 
     LPOP K N|RPOP K N|LLEN K|LINDEX K I|LRANGE K I I|LRANGE K 0 -1|LSET K I V|LREM K I V|LTRIM K N -N|LTRIM K I I|\
     LINSERT K BEFORE V V|LINSERT K AFTER V V|LPOS K V RANK R COUNT 0|LMOVE K K E E|RPOPLPUSH K K|\
     LMPOP 2 K K E|LMPOP 2 K K E COUNT C|\
+    LMOVEM K K E E|LMOVEM K K E E COUNT C O|LMOVEM K K E E EXACTLY C O|\
     DEL K|EXISTS K|PEXPIRE K D|PEXPIRE K I|PERSIST K|PTTL K|TYPE K|RENAME K K|COPY K K|FLUSHDB";
 
 struct Source {
@@ -440,6 +472,7 @@ impl Source {
             "D" => (1 + self.below(300)).to_string(),
             "A" => (now - 100 + self.below(400)).to_string(),
             "E" => ["LEFT", "RIGHT"][self.below(2) as usize].to_owned(),
+            "O" => ["OBO", "BULK"][self.below(2) as usize].to_owned(),
             word => word.to_owned(),
         });
         words.collect()

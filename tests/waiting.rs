@@ -228,8 +228,46 @@ impl Model {
                 self.push(&words[2], &text, words[4] == "LEFT").expect("a list");
                 Outcome::Said(bulk(&text))
             }
+            "BLMOVEM" => self.move_several(words),
             _ => Outcome::Said(self.simple(words).unwrap_or_else(|error| error)),
         }
+    }
+
+    /// `BLMOVEM source destination from to timeout <COUNT | EXACTLY> count BULK`, which waits for as many as it wants.
+    fn move_several(&mut self, words: &[String]) -> Outcome {
+        let (source, destination) = (&words[1], &words[2]);
+        let len = match self.value(source) {
+            Some(Value::Text(_)) => return Outcome::Said(WRONG.to_owned()),
+            Some(Value::List(list)) => list.len(),
+            None => 0,
+        };
+        if 0 < len && matches!(self.value(destination), Some(Value::Text(_))) {
+            return Outcome::Said(WRONG.to_owned());
+        }
+        let count: usize = words[7].parse().expect("a count");
+        if len == 0 || words[6] == "EXACTLY" && len < count {
+            let seconds: f64 = words[5].parse().expect("seconds");
+            return Outcome::Waits(words[1..2].to_vec(), (seconds * 1000.0).round() as i64);
+        }
+        // A list that is its own destination keeps its deadline even if all of it moves.
+        let deadline = self.keys.get(source).and_then(|held| held.1);
+        let take = |_| self.pop(source, words[3] == "LEFT").ok().flatten().expect("an element");
+        let mut moved: Vec<String> = (0..count.min(len)).map(take).collect();
+        if words[3] == "RIGHT" {
+            moved.reverse();
+        }
+        let mut arriving = moved.clone();
+        if words[4] == "LEFT" {
+            arriving.reverse();
+        }
+        for text in &arriving {
+            self.push(destination, text, words[4] == "LEFT").expect("a list");
+        }
+        if let Some(held) = self.keys.get_mut(source).filter(|_| source == destination) {
+            held.1 = deadline;
+        }
+        let moved: Vec<String> = moved.iter().map(|text| bulk(text)).collect();
+        Outcome::Said(format!("[{}]", moved.join(" ")))
     }
 
     fn say(&mut self, who: usize, text: impl Into<String>) {
@@ -385,7 +423,7 @@ impl History {
         let text = self.random.below(100).to_string();
         let wait = self.pick(&["0", "0.005", "0.02"]);
         let (from, to) = (self.pick(&["LEFT", "RIGHT"]), self.pick(&["LEFT", "RIGHT"]));
-        let line = match self.random.below(24) {
+        let line = match self.random.below(27) {
             0 | 1 => "MULTI".to_owned(),
             2..=4 => "EXEC".to_owned(),
             5 => self.pick(&["DISCARD", "UNWATCH"]),
@@ -401,6 +439,10 @@ impl History {
             18 | 19 => format!("BLPOP {key} {other} {wait}"),
             20 => format!("BRPOP {key} {wait}"),
             21 | 22 => format!("BLMOVE {key} {other} {from} {to} {wait}"),
+            23..=25 => {
+                let (selector, count) = (self.pick(&["COUNT", "EXACTLY"]), 1 + self.random.below(4));
+                format!("BLMOVEM {key} {other} {from} {to} {wait} {selector} {count} BULK")
+            }
             _ => "FLUSHALL".to_owned(),
         };
         line.split(' ').map(str::to_owned).collect()

@@ -133,7 +133,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let ours = (rdb::VERSION < version).then(|| payload::seal(&entry, ctx.state.settings.rdbcompression));
     let payload = ours.as_deref().unwrap_or(args.get(3));
     ctx.log(&[b"RESTORE", key_bytes, date.as_bytes(), payload, b"REPLACE", b"ABSTTL"]);
-    ctx.state.persistence.named_messages |= entry.stream().is_some_and(|it| it.idempotence.is_some());
+    ctx.state.persistence.note(&entry);
     ctx.keys.delete(key);
     ctx.keys.insert(key.hash, entry);
     ctx.keys.set_deadline(key, deadline);

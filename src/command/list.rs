@@ -16,6 +16,7 @@ use crate::data::list::{End, Growth, Item, Limits, List};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 
+mod several;
 pub mod blocking;
 #[cfg(test)]
 pub(super) mod tests;
@@ -42,6 +43,10 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "lmove", arity: 5, flags: WRITE | DENYOOM, keys: MOVE, run: lmove, subcommands: &[],
         doc: Group::List.doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
             "Takes an element from an end of one list, adds it at an end of another and returns it.") },
+    Command { name: "lmovem", arity: -5, flags: WRITE | DENYOOM, keys: MOVE, run: several::lmovem, subcommands: &[],
+        doc: Group::List.doc("8.10.0", "O(N) of the elements moved",
+            "source destination <LEFT | RIGHT> <LEFT | RIGHT> [<COUNT count | EXACTLY exactly> <OBO | BULK>]",
+            "Takes elements from an end of one list, adds them at an end of another and returns them.") },
     Command { name: "lmpop", arity: -4, flags: WRITE | MOVABLE_KEYS,
         keys: &[KeySpec::counted(1, 1, &["RW", "ACCESS", "DELETE"])], run: lmpop, subcommands: &[],
         doc: Group::List.doc("7.0.0", "O(N+M) of the keys and the elements returned", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",

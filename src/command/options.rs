@@ -84,6 +84,14 @@ impl<'a> Options<'a> {
     }
 }
 
+/// A count of elements to take that is none, or less, or no number.
+pub const COUNT_NOT_POSITIVE: Error = Error::of("ERR count should be greater than 0");
+
+/// A number above zero.
+pub fn positive(arg: &[u8]) -> Option<usize> {
+    parse_i64(arg).and_then(|number| usize::try_from(number).ok()).filter(|number| 0 < *number)
+}
+
 /// The words of `LMPOP` and `ZMPOP` from the number of keys on.
 pub struct PopWords<E> {
     /// Which arguments are keys.
@@ -102,8 +110,6 @@ impl<E> PopWords<E> {
         end: impl FnOnce(&[u8]) -> Result<E, Error>,
     ) -> Result<PopWords<E>, Error> {
         const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
-        const COUNT: Error = Error::of("ERR count should be greater than 0");
-        let positive = |arg: &[u8]| parse_i64(arg).and_then(|n| usize::try_from(n).ok()).filter(|n| 0 < *n);
         let numkeys = positive(args.get(at)).ok_or(NUMKEYS)?;
         let first = at + 1;
         if args.len() - first <= numkeys {
@@ -116,7 +122,7 @@ impl<E> PopWords<E> {
             if count.is_some() || !options.word_with_value("COUNT") {
                 return Err(Error::SYNTAX);
             }
-            count = Some(positive(options.value()?).ok_or(COUNT)?);
+            count = Some(positive(options.value()?).ok_or(COUNT_NOT_POSITIVE)?);
         }
         Ok(PopWords { keys: first..first + numkeys, end, count: count.unwrap_or(1) })
     }

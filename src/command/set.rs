@@ -19,7 +19,9 @@ mod draw;
 #[cfg(test)]
 mod tests;
 
-use algebra::{sdiff, sdiffstore, sinter, sintercard, sinterstore, sunion, sunionstore};
+use algebra::{
+    sdiff, sdiffcard, sdiffstore, sinter, sintercard, sinterstore, sunion, sunioncard, sunionstore,
+};
 use draw::{spop, srandmember};
 
 const META_ONE: &[KeySpec] = &[KeySpec::one(1, &["RO"])];
@@ -45,6 +47,9 @@ pub static COMMANDS: &[Command] = &[
         doc: Group::Set.doc("1.0.0", "O(1)", "key", "Returns how many members a set has.") },
     Command { name: "sdiff", arity: -2, flags: READONLY, keys: READ_ALL, run: sdiff, subcommands: &[],
         doc: Group::Set.doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members of the first set that are in none of the others.") },
+    Command { name: "sdiffcard", arity: -3, flags: READONLY | MOVABLE_KEYS, keys: READ_COUNTED, run: sdiffcard, subcommands: &[],
+        doc: Group::Set.doc("8.10.0", OF_ALL, "numkeys key [key ...] [LIMIT limit]",
+            "Counts the members of the first set that are in none of the others, up to a limit.") },
     Command { name: "sdiffstore", arity: -3, flags: WRITE | DENYOOM, keys: STORE, run: sdiffstore, subcommands: &[],
         doc: Group::Set.doc("1.0.0", OF_ALL, "destination key [key ...]",
             "Stores the members of the first set that are in none of the others.") },
@@ -75,6 +80,9 @@ pub static COMMANDS: &[Command] = &[
             "key cursor [MATCH pattern] [COUNT count]", "Walks over the members of a set, a few in each step.") },
     Command { name: "sunion", arity: -2, flags: READONLY, keys: READ_ALL, run: sunion, subcommands: &[],
         doc: Group::Set.doc("1.0.0", OF_ALL, "key [key ...]", "Returns the members that any of the sets has.") },
+    Command { name: "sunioncard", arity: -3, flags: READONLY | MOVABLE_KEYS, keys: READ_COUNTED, run: sunioncard, subcommands: &[],
+        doc: Group::Set.doc("8.10.0", OF_ALL, "numkeys key [key ...] [APPROX] [LIMIT limit]",
+            "Counts the members that any of the sets has, up to a limit, or estimates how many they are.") },
     Command { name: "sunionstore", arity: -3, flags: WRITE | DENYOOM, keys: STORE, run: sunionstore, subcommands: &[],
         doc: Group::Set.doc("1.0.0", OF_ALL, "destination key [key ...]", "Stores the members that any of the sets has.") },
 ];

@@ -12,8 +12,10 @@ mod idempotent;
 mod add;
 mod range;
 mod claim;
+mod budget;
 mod read;
 mod group;
+mod nack;
 mod info;
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,10 @@ pub static COMMANDS: &[Command] = &[
         doc: Group::Stream.doc("5.0.0", "Depends on the subcommand", "", "Tells about streams, groups and consumers.") },
     Command { name: "xlen", arity: 2, flags: READONLY | FAST, keys: META_ONE, run: range::xlen, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(1)", "key", "Returns how many entries a stream has.") },
+    Command { name: "xnack", arity: -7, flags: WRITE | FAST, keys: PATCH_ONE, run: nack::xnack, subcommands: &[],
+        doc: Group::Stream.doc("8.8.0", "O(log N) per ID of what is pending",
+            "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]",
+            "Gives what is pending for a consumer back to the group, for others to claim.") },
     Command { name: "xpending", arity: -3, flags: READONLY, keys: READ_ONE, run: group::xpending, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(N) of the entries returned, of the consumers for a summary",
             "key group [[IDLE min-idle-time] start end count [consumer]]",
@@ -86,12 +92,12 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "xread", arity: -4, flags: READONLY | BLOCKING | MOVABLE_KEYS, keys: &[streams(1)], run: read::xread,
         subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N+M) of all entries and those returned",
-            "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
+            "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
             "Returns the entries of streams that follow given IDs.") },
     Command { name: "xreadgroup", arity: -7, flags: WRITE | BLOCKING | MOVABLE_KEYS, keys: &[streams(4)],
         run: read::xreadgroup, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(M log N) of the entries returned and those pending",
-            "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
+            "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
             "Delivers entries of streams to a consumer of a group, new ones or those it has not acknowledged.") },
     Command { name: "xrevrange", arity: -4, flags: READONLY, keys: READ_ONE, run: range::xrevrange, subcommands: &[],
         doc: Group::Stream.doc("5.0.0", "O(log N+M) of all entries and those returned", "key end start [COUNT count]",

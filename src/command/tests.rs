@@ -32,6 +32,11 @@ pub(crate) fn ask_words<'a>(
     let prepared = engine.prepare(token, request.args());
     engine.run(token, request.args(), prepared);
     engine.leave(token);
+    heard(engine, token)
+}
+
+/// What a client was sent since it was last looked at, as it is sent.
+pub(crate) fn heard(engine: &mut Engine, token: usize) -> String {
     let output = std::mem::take(&mut engine.state.sessions[token].output);
     let mut slices = [IoSlice::new(&[]); 64];
     let used = output.slices(usize::MAX, &mut slices);

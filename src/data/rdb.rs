@@ -47,8 +47,10 @@ pub const VERSION: u32 = 10;
 pub const VERSION_FIELD_DEADLINES: u32 = 12;
 /// The version that is written when a stream remembers messages that producers name: what Redis 8.6 reads.
 pub const VERSION_NAMED_MESSAGES: u32 = 13;
+/// The version that is written when an entry of a stream is pending for nobody: what Redis 8.8 reads.
+pub const VERSION_RELEASED_ENTRIES: u32 = 14;
 /// The newest version of Redis's that is read.
-const VERSION_REDIS_MAX: u32 = VERSION_NAMED_MESSAGES;
+const VERSION_REDIS_MAX: u32 = VERSION_RELEASED_ENTRIES;
 /// The versions of Valkey's that are read: its own numbers begin here.
 const VERSIONS_VALKEY: std::ops::RangeInclusive<u32> = 80..=80;
 
@@ -95,4 +97,6 @@ pub mod kind {
     pub const HASH_LISTPACK_EX: u8 = 25;
     /// Redis's, from version 13.
     pub const STREAM_LISTPACKS_4: u8 = 26;
+    /// Redis's, from version 14.
+    pub const STREAM_LISTPACKS_5: u8 = 27;
 }

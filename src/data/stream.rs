@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-pub use self::group::{Consumer, Group, Groups, Pending};
+pub use self::group::{Consumer, Group, Groups, NOBODY, Pending};
 pub use self::id::{Id, IdText};
 pub use self::idempotence::{Idempotence, Window};
 pub use self::iter::{Entry, Pairs, Range, RangeRev};

@@ -46,7 +46,7 @@ impl Engine {
             self.keys.delete_stored(key);
         }
         let hash = key.hash;
-        self.state.persistence.named_messages |= entry.stream().is_some_and(|it| it.idempotence.is_some());
+        self.state.persistence.note(&entry);
         if deadline.is_none() && used.is_none() {
             self.keys.insert(hash, entry);
             return Ok(Outcome::Loaded);

@@ -279,6 +279,12 @@ impl Reply {
         self.out.truncate(mark.0);
     }
 
+    /// How many bytes wait to be sent, without the headers of aggregates that [`Reply::later`] has begun and nobody has
+    /// made anything yet; there are `open` of these.
+    pub fn size(&self, open: usize) -> usize {
+        self.out.len().saturating_sub(open * HOLE.len())
+    }
+
     /// Begins an aggregate whose length is not known yet; to be followed by its elements and `fill_array`,
     /// `fill_map` or `fill_set`.
     pub fn later(&mut self) -> Mark {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::config::Settings;
+use crate::data::entry::Entry;
 use crate::state::acl::Users;
 use crate::state::ask::Ask;
 use crate::state::big::BigKeys;
@@ -113,10 +114,22 @@ pub struct Persistence {
     /// Some stream remembers messages that producers name, or did since the start: a file of this data needs a newer
     /// version of the format.
     pub named_messages: bool,
+    /// The same of entries that are pending for nobody.
+    pub released_entries: bool,
     /// Keys that the last RDB file that was loaded held.
     pub rdb_keys_loaded: u64,
     /// Keys in it that had expired.
     pub rdb_keys_expired: u64,
+}
+
+impl Persistence {
+    /// There is a value that came whole, from a file or another server: says if a newer version of the format is needed
+    /// for it.
+    pub fn note(&mut self, entry: &Entry) {
+        let Some(stream) = entry.stream() else { return };
+        self.named_messages |= stream.idempotence.is_some();
+        self.released_entries |= stream.groups.any_released();
+    }
 }
 
 /// Progress of loading.

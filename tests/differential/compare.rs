@@ -409,23 +409,32 @@ fn is_same_score(args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
     same && args[0].first().is_some_and(|first| first.eq_ignore_ascii_case(&b'z'))
 }
 
-/// What XINFO STREAM tells without what Redis tells from 8.6 on: which messages of producers are remembered.
+/// What XINFO STREAM tells without what Redis tells from 8.6 on: which messages of producers are remembered, and how many
+/// entries are pending for nobody.
 fn without_names(args: &[Vec<u8>], reply: &Value) -> Value {
-    const NEWER: [&[u8]; 6] = [
+    if args[0].eq_ignore_ascii_case(b"XINFO") { without_newer(reply) } else { reply.clone() }
+}
+
+fn without_newer(reply: &Value) -> Value {
+    const NEWER: [&[u8]; 7] = [
         b"idmp-duration",
         b"idmp-maxsize",
         b"pids-tracked",
         b"iids-tracked",
         b"iids-added",
         b"iids-duplicates",
+        b"nacked-count",
     ];
     let newer = |name: &Value| matches!(name, Value::Bulk(name) if NEWER.contains(&&name[..]));
     match reply {
-        _ if !args[0].eq_ignore_ascii_case(b"XINFO") => reply.clone(),
         Value::Array(items) => {
-            Value::Array(items.chunks(2).filter(|pair| !newer(&pair[0])).flatten().cloned().collect())
+            let kept = items.chunks(2).filter(|pair| !newer(&pair[0])).flatten();
+            Value::Array(kept.map(without_newer).collect())
         }
-        Value::Map(pairs) => Value::Map(pairs.iter().filter(|(name, _)| !newer(name)).cloned().collect()),
+        Value::Map(pairs) => {
+            let kept = pairs.iter().filter(|(name, _)| !newer(name));
+            Value::Map(kept.map(|(name, value)| (name.clone(), without_newer(value))).collect())
+        }
         other => other.clone(),
     }
 }

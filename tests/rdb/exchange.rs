@@ -240,6 +240,44 @@ fn streams_that_remember_messages() {
     }
 }
 
+/// What Redis 8.8 writes of a stream of which entries are pending for nobody, and what is refused.
+#[test]
+fn streams_with_entries_that_were_given_back() {
+    let kvick = ours(&["--enable-debug-command", "yes", "--save", ""]);
+    let mut client = kvick.client();
+    // No nodes, no entries, the IDs 7-0, 0-0 and 0-0, seven entries added, a group that has read up to 7-0.
+    let head: Vec<u8> = [&[0, 0, 7, 0, 0, 0, 0, 0, 7, 1][..], &string(b"g"), &[7, 0, 7]].concat();
+    let id = |ms: u8| [&[0; 7][..], &[ms], &[0; 8]].concat();
+    // Three are pending; the second one is so for c, who was seen and active at 1 and 2.
+    let pending: Vec<u8> = (1..=3).flat_map(|ms| [&id(ms)[..], &[0; 8], &[ms]].concat()).collect();
+    let seen = [&1u64.to_le_bytes()[..], &2u64.to_le_bytes()].concat();
+    let owned = [&[3][..], &pending, &[1], &string(b"c"), &seen, &[1], &id(2)].concat();
+    let (unset, window): (&[u8], &[u8]) = (&[0x40, 100, 0x40, 100, 0, 0, 0], &[9, 9, 0, 0, 0]);
+    let rows: Vec<(Vec<u8>, bool)> = vec![
+        ([&head, &owned, &[2][..], &id(1), &id(3), unset].concat(), true),
+        ([&head, &owned, &[2][..], &id(1), &id(3), window].concat(), true),
+        ([&head, &owned, &[1][..], &id(1), unset].concat(), false),
+        ([&head, &owned, &[2][..], &id(1), &id(1), unset].concat(), false),
+        ([&head, &owned, &[2][..], &id(1), &id(2), unset].concat(), false),
+        ([&head, &owned, &[2][..], &id(1), &id(4), unset].concat(), false),
+        ([&head, &owned, &[9][..], &id(1), &id(3), unset].concat(), false),
+        ([&head, &owned, &[2][..], &id(1), &id(3)].concat(), false),
+    ];
+    for (body, good) in rows {
+        let payload = payload(27, &body, 14);
+        let reply = client.cmd(&[&b"RESTORE"[..], b"key", b"0", &payload[..], b"REPLACE"]);
+        assert_eq!(reply == Value::ok(), good, "{body:?}: {reply:?}");
+        if !good {
+            continue;
+        }
+        assert_eq!(client.say("DUMP key").bytes(), payload);
+        assert_eq!(client.say("DEBUG RELOAD"), Value::ok());
+        assert_eq!(client.say("DUMP key").bytes(), payload);
+        let text = format!("{:?}", client.say("XPENDING key g - + 9"));
+        assert_eq!(text.matches(&format!("{:?}", Value::Int(-1))).count(), 2, "{text}");
+    }
+}
+
 #[test]
 fn what_restore_refuses_and_what_it_logs() {
     let kvick =
@@ -249,7 +287,7 @@ fn what_restore_refuses_and_what_it_logs() {
     let good = client.say("DUMP a").bytes().to_vec();
     let mut bad = good.clone();
     bad[1] ^= 1;
-    let newer = payload(0, b"\x01x", 14);
+    let newer = payload(0, b"\x01x", 15);
     let date = "99999999999999";
     let rows: Vec<(Vec<&[u8]>, &str)> = vec![
         (vec![b"a", b"0", &good], "BUSYKEY Target key name already exists."),

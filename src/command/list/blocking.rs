@@ -3,6 +3,7 @@
 //! Each does what its brother without the `B` does, and logs that. Where there is nothing it waits ([`Ctx::block`])
 //! and is run again as soon as there may be something.
 
+use super::several::blmovem;
 use super::{MOVE, carry, end, limits, mpop, pop_event, reply_item, write_list};
 use crate::command::spec::flag::{BLOCKING, DENYOOM, MOVABLE_KEYS, WRITE};
 use crate::command::spec::{Class, Command, Ctx, Effect, Group, KeySpec, Outcome, Timeout};
@@ -12,14 +13,19 @@ use crate::resp::request::Args;
 
 const TAKE_BUT_LAST: &[KeySpec] = &[KeySpec::all_but_last(1, &["RW", "ACCESS", "DELETE"])];
 
+const TAKE_COUNTED: &[KeySpec] = &[KeySpec::counted(2, 1, &["RW", "ACCESS", "DELETE"])];
+
 /// The rows of this family.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command { name: "blmove", arity: 6, flags: WRITE | DENYOOM | BLOCKING, keys: MOVE, run: blmove, subcommands: &[],
         doc: Group::List.doc("6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
             "Takes an element from an end of one list, adds it at an end of another and returns it; waits for it if need be.") },
-    Command { name: "blmpop", arity: -5, flags: WRITE | BLOCKING | MOVABLE_KEYS,
-        keys: &[KeySpec::counted(2, 1, &["RW", "ACCESS", "DELETE"])], run: blmpop, subcommands: &[],
+    Command { name: "blmovem", arity: -6, flags: WRITE | DENYOOM | BLOCKING, keys: MOVE, run: blmovem, subcommands: &[],
+        doc: Group::List.doc("8.10.0", "O(N) of the elements moved",
+            "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout [<COUNT count | EXACTLY exactly> <OBO | BULK>]",
+            "Takes elements from an end of one list, adds them at an end of another and returns them; waits for them if need be.") },
+    Command { name: "blmpop", arity: -5, flags: WRITE | BLOCKING | MOVABLE_KEYS, keys: TAKE_COUNTED, run: blmpop, subcommands: &[],
         doc: Group::List.doc("7.0.0", "O(N+M) of the keys and the elements returned", "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
             "Takes elements from an end of the first list that exists; waits for one if need be.") },
     Command { name: "blpop", arity: -3, flags: WRITE | BLOCKING, keys: TAKE_BUT_LAST, run: blpop, subcommands: &[],
@@ -96,7 +102,7 @@ fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match mpop(ctx, args, 2)? {
         Some(effect) => Ok(effect),
         None => {
-            let keys = COMMANDS[1].keys[0].positions(args).map(|index| args.get(index));
+            let keys = TAKE_COUNTED[0].positions(args).map(|index| args.get(index));
             ctx.block(args.into(), keys, Kind::List, timeout)
         }
     }

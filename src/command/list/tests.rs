@@ -1,7 +1,7 @@
 //! Scripts of list commands: what is said, what comes back, what the log hears.
 
-use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, check};
-use crate::config::Settings;
+use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, ask, check, heard, opened, records};
+use crate::config::{Events, Settings};
 use crate::engine::Engine;
 use crate::state::session::Session;
 
@@ -185,6 +185,110 @@ fn moving() {
             ("LLEN a", ":0|"),
         ],
     );
+}
+
+#[test]
+fn moving_several() {
+    let count = "-ERR count should be greater than 0|";
+    check(
+        false,
+        &[
+            ("RPUSH a 1 2 3 4 5 6 7 8 9", ":9| / RPUSH a 1 2 3 4 5 6 7 8 9"),
+            ("LMOVEM a b LEFT LEFT COUNT 3 OBO", "*3|$1|3|$1|2|$1|1| / LMOVEM a b LEFT LEFT COUNT 3 OBO"),
+            ("LMOVEM a b left left exactly 2 bulk", "*2|$1|4|$1|5| / LMOVEM a b left left exactly 2 bulk"),
+            ("LRANGE b 0 -1", "*5|$1|4|$1|5|$1|3|$1|2|$1|1|"),
+            ("LMOVEM b c RIGHT RIGHT COUNT 2 OBO", "*2|$1|1|$1|2| / LMOVEM b c RIGHT RIGHT COUNT 2 OBO"),
+            ("LMOVEM b c RIGHT RIGHT COUNT 2 BULK", "*2|$1|5|$1|3| / LMOVEM b c RIGHT RIGHT COUNT 2 BULK"),
+            ("LRANGE c 0 -1", "*4|$1|1|$1|2|$1|5|$1|3|"),
+            ("LMOVEM b c RIGHT LEFT", "*1|$1|4| / LMOVEM b c RIGHT LEFT"),
+            ("EXISTS b", ":0|"),
+            ("LMOVEM c a RIGHT LEFT EXACTLY 6 BULK", "*-1|"),
+            ("LMOVEM c a RIGHT LEFT COUNT 2 OBO", "*2|$1|5|$1|3| / LMOVEM c a RIGHT LEFT COUNT 2 OBO"),
+            ("LRANGE a 0 -1", "*6|$1|5|$1|3|$1|6|$1|7|$1|8|$1|9|"),
+            // All of them leave before the first arrives.
+            ("PEXPIRE c 1000", ":1| / PEXPIREAT c 1001000"),
+            ("LMOVEM c c LEFT LEFT COUNT 9 OBO", "*3|$1|2|$1|1|$1|4| / LMOVEM c c LEFT LEFT COUNT 9 OBO"),
+            ("LMOVEM c c RIGHT RIGHT COUNT 2 BULK", "*2|$1|1|$1|4| / LMOVEM c c RIGHT RIGHT COUNT 2 BULK"),
+            ("LMOVEM c c RIGHT LEFT COUNT 2 BULK", "*2|$1|1|$1|4| / LMOVEM c c RIGHT LEFT COUNT 2 BULK"),
+            ("LRANGE c 0 -1", "*3|$1|1|$1|4|$1|2|"),
+            ("PTTL c", ":1000|"),
+            ("LMOVEM none s LEFT RIGHT COUNT 2 BULK", "*-1|"),
+            ("LMOVEM none s LEFT RIGHT", "*-1|"),
+            ("LMOVEM a s LEFT RIGHT", WRONG),
+            ("LMOVEM s a LEFT RIGHT", WRONG),
+            ("LMOVEM a b LEFT", "-ERR wrong number of arguments for 'lmovem' command|"),
+            ("LMOVEM a b LEFT RIGHT COUNT 2", SYNTAX),
+            ("LMOVEM a b LEFT RIGHT COUNT 2 OBO x", SYNTAX),
+            ("LMOVEM a b LEFT RIGHT UPTO 2 OBO", SYNTAX),
+            ("LMOVEM a b LEFT RIGHT COUNT 2 ALL", SYNTAX),
+            ("LMOVEM a b LEFT MIDDLE COUNT 2 OBO", SYNTAX),
+            ("LMOVEM a b LEFT RIGHT COUNT 0 ALL", count),
+            ("LMOVEM s b LEFT RIGHT EXACTLY -1 OBO", count),
+            ("LMOVEM a b LEFT RIGHT COUNT x OBO", count),
+            ("BLMOVEM a b LEFT RIGHT 0", "*1|$1|5| / LMOVEM a b LEFT RIGHT EXACTLY 1 BULK"),
+            ("BLMOVEM a b left LEFT 1 count 2 obo", "*2|$1|6|$1|3| / LMOVEM a b left LEFT EXACTLY 2 OBO"),
+            ("BLMOVEM a b LEFT RIGHT -1 COUNT 0 OBO", "-ERR timeout is negative|"),
+            ("BLMOVEM a b LEFT RIGHT 0 COUNT 0 OBO", count),
+            ("BLMOVEM a b LEFT RIGHT 0 COUNT 2", SYNTAX),
+            ("BLMOVEM a s LEFT RIGHT 0", WRONG),
+        ],
+    );
+    check(true, &[("LMOVEM none s LEFT RIGHT", "_|")]);
+}
+
+/// Who wants several at once gets them as soon as they are together, and keeps its turn until then.
+#[test]
+fn several_are_waited_for() {
+    let (mut engine, token) = opened(false, "s");
+    let mut wait = |line: &str| {
+        let waiting = engine.open_session(Session::default());
+        assert_eq!(ask(&mut engine, waiting, line), "", "{line}");
+        waiting
+    };
+    let several = wait("BLMOVEM q to LEFT RIGHT 0 EXACTLY 3 BULK");
+    let one = wait("BLPOP q 0");
+    let two = wait("BLMOVEM to end RIGHT LEFT 0 COUNT 2 BULK");
+    let mut push = |line: &str| {
+        ask(&mut engine, token, line);
+        engine.serve_ready(None);
+        let replies = [several, one, two].map(|waiting| heard(&mut engine, waiting).replace("\r\n", "|"));
+        (replies.concat(), records(&mut engine))
+    };
+    let expect = |(replies, records): (String, String), expected: (&str, &str)| {
+        assert_eq!((&*replies, &*records), expected);
+    };
+    expect(push("RPUSH q a"), ("*2|$1|q|$1|a|", "RPUSH q a LPOP q"));
+    expect(push("RPUSH q b d"), ("", "RPUSH q b d"));
+    expect(
+        push("LINSERT q AFTER b c"),
+        (
+            "*3|$1|b|$1|c|$1|d|*2|$1|c|$1|d|",
+            "LINSERT q AFTER b c LMOVEM q to LEFT RIGHT EXACTLY 3 BULK LMOVEM to end RIGHT LEFT EXACTLY 2 BULK",
+        ),
+    );
+    assert_eq!(0, engine.state.blocked_clients());
+}
+
+/// Where they have arrived is told first, as `LMOVE` tells it.
+#[test]
+fn moving_several_is_one_event_for_each_list() {
+    let (mut engine, token) = opened(false, "s");
+    let listener = engine.open_session(Session::default());
+    engine.state.settings.notify_keyspace_events =
+        Events(Events::KEYEVENT.0 | Events::LIST.0 | Events::GENERIC.0);
+    engine.state.set_attentive();
+    ask(&mut engine, listener, "PSUBSCRIBE *");
+    let mut events = |line: &str| {
+        ask(&mut engine, token, line);
+        let messages = heard(&mut engine, listener);
+        let words: Vec<&str> = messages.split("\r\n").filter_map(|word| word.split("__:").nth(1)).collect();
+        words.join(" ")
+    };
+    assert_eq!(events("RPUSH a 1 2 3 4"), "rpush");
+    assert_eq!(events("LMOVEM a a LEFT RIGHT COUNT 2 BULK"), "rpush lpop");
+    assert_eq!(events("LMOVEM a b RIGHT LEFT EXACTLY 3 OBO"), "lpush rpop");
+    assert_eq!(events("LMOVEM a b LEFT LEFT EXACTLY 3 OBO"), "");
+    assert_eq!(events("BLMOVEM a b LEFT LEFT 0 COUNT 3 OBO"), "lpush lpop del");
 }
 
 #[test]

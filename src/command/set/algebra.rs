@@ -7,6 +7,7 @@ use crate::command::set::limits;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome};
 use crate::data::element::Item;
 use crate::data::entry::Value;
+use crate::data::hyperloglog::{Mark, REGISTERS, estimate_of};
 use crate::data::keyspace::{Deadline, Keyspace};
 use crate::data::set::{Limits, Set};
 use crate::resp::request::Args;
@@ -52,11 +53,11 @@ fn intersection(sets: &[&Set], mut use_it: impl FnMut(Item<'_>) -> bool) {
     }
 }
 
-/// Hands over what the first set has and none of the others.
+/// Hands over what the first set has and none of the others, until `use_it` has had enough.
 ///
 /// Either each member of the first is looked for in all others, or all members of the others are taken out of a copy of
 /// the first, whichever promises less work; half of what the former may need, since it stops where it finds something.
-fn difference(sets: &[Option<&Set>], limits: &Limits, mut use_it: impl FnMut(Item<'_>)) {
+fn difference(sets: &[Option<&Set>], limits: &Limits, use_it: impl FnMut(Item<'_>) -> bool) {
     let Some((&Some(first), others)) = sets.split_first() else { return };
     let mut others: Vec<&Set> = others.iter().copied().flatten().collect();
     if others.iter().any(|other| std::ptr::eq(*other, first)) {
@@ -67,8 +68,9 @@ fn difference(sets: &[Option<&Set>], limits: &Limits, mut use_it: impl FnMut(Ite
     if each <= all {
         // In a bigger one it is likelier to be found.
         others.sort_by_key(|other| std::cmp::Reverse(other.len()));
-        let left = first.iter().filter(|member| !others.iter().any(|other| other.contains_item(*member)));
-        return left.for_each(use_it);
+        let mut left = first.iter().filter(|member| !others.iter().any(|other| other.contains_item(*member)));
+        left.all(use_it);
+        return;
     }
     let mut left = Set::new_table(&limits.hasher, first.len());
     first.iter().for_each(|member| add(&mut left, member, limits));
@@ -80,7 +82,7 @@ fn difference(sets: &[Option<&Set>], limits: &Limits, mut use_it: impl FnMut(Ite
             return;
         }
     }
-    left.iter().for_each(&mut use_it);
+    left.iter().all(use_it);
 }
 
 /// Adds the text of an item to a set.
@@ -103,31 +105,110 @@ pub(super) fn sinter(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Effect::Unchanged)
 }
 
-pub(super) fn sintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
-    const TOO_MANY: Error = Error::of("ERR Number of keys can't be greater than number of args");
-    const LIMIT: Error = Error::of("ERR LIMIT can't be negative");
-    let number = |arg: &[u8]| parse_i64(arg).and_then(|number| usize::try_from(number).ok());
-    let keys = number(args.get(1)).filter(|keys| 0 < *keys).ok_or(NUMKEYS)?;
-    if args.len() - 2 < keys {
-        return Err(TOO_MANY);
-    }
-    let mut limit = 0;
-    let mut options = Options::new(args, 2 + keys);
-    while options.more() {
-        if !options.word_with_value("LIMIT") {
-            return Err(Error::SYNTAX);
+/// What a command that counts asks for: `numkeys key [key ...] [APPROX] [LIMIT limit]`.
+struct Count {
+    /// Behind the last key.
+    end: usize,
+    /// An estimate will do.
+    approximate: bool,
+    /// How far to count; 0 = to the end.
+    limit: usize,
+}
+
+impl Count {
+    fn parse(args: Args<'_>, may_estimate: bool) -> Result<Count, Error> {
+        const NUMKEYS: Error = Error::of("ERR numkeys should be greater than 0");
+        const TOO_MANY: Error = Error::of("ERR Number of keys can't be greater than number of args");
+        const LIMIT: Error = Error::of("ERR LIMIT can't be negative");
+        let number = |arg: &[u8]| parse_i64(arg).and_then(|number| usize::try_from(number).ok());
+        let keys = number(args.get(1)).filter(|keys| 0 < *keys).ok_or(NUMKEYS)?;
+        if args.len() - 2 < keys {
+            return Err(TOO_MANY);
         }
-        limit = number(options.value()?).ok_or(LIMIT)?;
+        let mut found = Count { end: 2 + keys, approximate: false, limit: 0 };
+        let mut options = Options::new(args, found.end);
+        while options.more() {
+            if may_estimate && options.word("APPROX") {
+                found.approximate = true;
+            } else if options.word_with_value("LIMIT") {
+                found.limit = number(options.value()?).ok_or(LIMIT)?;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(found)
     }
-    let (sets, reply) = sets(ctx, args, 2, 2 + keys)?;
+
+    /// A number of members, but not more than was asked for.
+    fn capped(&self, members: usize) -> usize {
+        if self.limit == 0 { members } else { members.min(self.limit) }
+    }
+}
+
+pub(super) fn sintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = Count::parse(args, false)?;
+    let (sets, reply) = sets(ctx, args, 2, count.end)?;
     let mut found = 0;
     if let Some(sets) = smallest_first(&sets) {
         intersection(&sets, |_| {
             found += 1;
-            found != limit
+            found != count.limit
         });
     }
+    reply.integer(found as i64);
+    Ok(Effect::Unchanged)
+}
+
+/// How many members any of the sets has, up to a limit.
+fn union_len(sets: &[&Set], limits: &Limits, limit: usize) -> usize {
+    let Some((first, others)) = sets.split_first() else { return 0 };
+    if others.is_empty() || limit != 0 && limit <= first.len() {
+        return first.len();
+    }
+    let of_ints = sets.iter().all(|set| set.is_ints());
+    let mut union = if of_ints { Set::new() } else { Set::new_table(&limits.hasher, first.len()) };
+    for member in sets.iter().flat_map(|set| set.iter()) {
+        add(&mut union, member, limits);
+        if union.len() == limit {
+            break;
+        }
+    }
+    union.len()
+}
+
+/// About how many members any of the sets has, in as much memory as a HyperLogLog takes.
+fn union_estimate(sets: &[&Set]) -> usize {
+    let mut registers = [0; REGISTERS];
+    for member in sets.iter().flat_map(|set| set.iter()) {
+        let mark = member.with_bytes(Mark::of);
+        registers[mark.index] = mark.rank.max(registers[mark.index]);
+    }
+    estimate_of(&registers) as usize
+}
+
+pub(super) fn sunioncard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = Count::parse(args, true)?;
+    let limits = limits(ctx);
+    let (sets, reply) = sets(ctx, args, 2, count.end)?;
+    // The biggest first: it may be enough, and what is in it is not new in any other.
+    let mut sets: Vec<&Set> = sets.into_iter().flatten().collect();
+    sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    sets.dedup_by(|set, other| std::ptr::eq(*set, *other));
+    let found =
+        if count.approximate { union_estimate(&sets) } else { union_len(&sets, &limits, count.limit) };
+    reply.integer(count.capped(found) as i64);
+    Ok(Effect::Unchanged)
+}
+
+pub(super) fn sdiffcard(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = Count::parse(args, false)?;
+    let limits = limits(ctx);
+    let (sets, reply) = sets(ctx, args, 2, count.end)?;
+    let mut found = 0;
+    difference(&sets, &limits, |_| {
+        found += 1;
+        found != count.limit
+    });
     reply.integer(found as i64);
     Ok(Effect::Unchanged)
 }
@@ -164,6 +245,7 @@ pub(super) fn sdiff(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     difference(&sets, &limits, |member| {
         reply_item(reply, member);
         found += 1;
+        true
     });
     reply.fill_set(mark, found);
     Ok(Effect::Unchanged)
@@ -219,6 +301,9 @@ pub(super) fn sdiffstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let limits = limits(ctx);
     let (sets, _) = sets(ctx, args, 2, args.len())?;
     let mut result = Set::new();
-    difference(&sets, &limits, |member| add(&mut result, member, &limits));
+    difference(&sets, &limits, |member| {
+        add(&mut result, member, &limits);
+        true
+    });
     store(ctx, args, result, "sdiffstore")
 }

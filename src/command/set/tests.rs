@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, follow, opened, say};
+use crate::command::tests::{NOT_INTEGER, POSITIVE, SIGN, SYNTAX, WRONG, ask, follow, opened, say};
 
 fn check(resp3: bool, script: &[(&str, &str)]) {
     let (mut engine, token) = opened(resp3, "str");
@@ -105,6 +105,74 @@ fn several_sets() {
             ("SINTERCARD 1 a LIMIT x", "-ERR LIMIT can't be negative|"),
         ],
     );
+}
+
+#[test]
+fn unions_and_differences_are_counted() {
+    const NUMKEYS: &str = "-ERR numkeys should be greater than 0|";
+    const TOO_MANY: &str = "-ERR Number of keys can't be greater than number of args|";
+    const LIMIT: &str = "-ERR LIMIT can't be negative|";
+    check(
+        false,
+        &[
+            ("SADD a 1 2 3 4", ":4| / SADD a 1 2 3 4"),
+            ("SADD b 3 4 x", ":3| / SADD b 3 4 x"),
+            ("SET str y", "+OK| / SET str y"),
+            ("SUNIONCARD 2 a b", ":5|"),
+            ("SUNIONCARD 3 b none b", ":3|"),
+            ("SUNIONCARD 2 a b LIMIT 0", ":5|"),
+            ("SUNIONCARD 2 a b LIMIT 3", ":3|"),
+            ("SUNIONCARD 2 a b limit 4", ":4|"),
+            ("SUNIONCARD 2 b a limit 5", ":5|"),
+            ("SUNIONCARD 2 a b LIMIT 9", ":5|"),
+            ("SUNIONCARD 2 a b APPROX", ":5|"),
+            ("SUNIONCARD 2 a b APPROX LIMIT 3", ":3|"),
+            ("SUNIONCARD 2 a b LIMIT 9 approx", ":5|"),
+            ("SUNIONCARD 2 none none", ":0|"),
+            ("SUNIONCARD 1 none APPROX LIMIT 2", ":0|"),
+            ("SUNIONCARD 2 a str", WRONG),
+            ("SUNIONCARD 2 str none", WRONG),
+            ("SUNIONCARD 0 a", NUMKEYS),
+            ("SUNIONCARD x a", NUMKEYS),
+            ("SUNIONCARD 3 a b", TOO_MANY),
+            ("SUNIONCARD 1 a b", SYNTAX),
+            ("SUNIONCARD 1 a LIMIT", SYNTAX),
+            ("SUNIONCARD 1 a LIMIT -1", LIMIT),
+            ("SUNIONCARD 1 a LIMIT x", LIMIT),
+            ("SDIFFCARD 2 a b", ":2|"),
+            ("SDIFFCARD 2 b a", ":1|"),
+            ("SDIFFCARD 1 a", ":4|"),
+            ("SDIFFCARD 2 a a", ":0|"),
+            ("SDIFFCARD 2 none a", ":0|"),
+            ("SDIFFCARD 2 a none LIMIT 3", ":3|"),
+            ("SDIFFCARD 2 a b LIMIT 0", ":2|"),
+            ("SDIFFCARD 2 a b limit 1", ":1|"),
+            ("SDIFFCARD 2 a b LIMIT 7", ":2|"),
+            ("SDIFFCARD 2 none str", WRONG),
+            ("SDIFFCARD 0 a", NUMKEYS),
+            ("SDIFFCARD 2 a", TOO_MANY),
+            ("SDIFFCARD 1 a APPROX", SYNTAX),
+            ("SDIFFCARD 1 a LIMIT -1", LIMIT),
+        ],
+    );
+}
+
+/// The same numbers from big sets, where a difference is counted in the other way; an estimate lies close by.
+#[test]
+fn big_unions_and_differences_are_counted() {
+    let (mut engine, token) = opened(false, "s");
+    for (key, from, to) in [("a", 0, 3000), ("b", 2000, 9000), ("c", 8000, 12_000), ("d", 0, 2500)] {
+        let members: Vec<String> = (from..to).map(|number| format!("member:{number}")).collect();
+        ask(&mut engine, token, &format!("SADD {key} {}", members.join(" ")));
+    }
+    assert_eq!(ask(&mut engine, token, "SUNIONCARD 4 a b c d"), ":12000\r\n");
+    assert_eq!(ask(&mut engine, token, "SUNIONCARD 4 a b c d LIMIT 11999"), ":11999\r\n");
+    assert_eq!(ask(&mut engine, token, "SDIFFCARD 3 b a c"), ":5000\r\n");
+    assert_eq!(ask(&mut engine, token, "SDIFFCARD 9 b a c d none a c d a LIMIT 4999"), ":4999\r\n");
+    let estimate = ask(&mut engine, token, "SUNIONCARD 4 a b c d APPROX");
+    let estimate: i64 = estimate[1..].trim_end().parse().expect("a number");
+    assert!((11_500..12_500).contains(&estimate), "{estimate}");
+    assert_eq!(ask(&mut engine, token, "SUNIONCARD 4 a b c d APPROX LIMIT 5000"), ":5000\r\n");
 }
 
 #[test]

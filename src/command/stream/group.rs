@@ -9,7 +9,7 @@ use crate::command::stream::parse::{
 };
 use crate::data::entry::Value;
 use crate::data::keyspace::{Deadline, Key};
-use crate::data::stream::{Group, Id, Pending, Stream};
+use crate::data::stream::{Group, Id, NOBODY, Pending, Stream};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 
@@ -260,8 +260,11 @@ impl PendingRange<'_> {
             replied += 1;
             reply.array(4);
             reply_id(reply, pending.id);
-            reply.bulk(group.consumer(pending.consumer).name());
-            reply.integer(now_ms.wrapping_sub(pending.time_ms).max(0));
+            reply.bulk(group.consumer_name(pending.consumer));
+            reply.integer(match pending.consumer {
+                NOBODY => -1,
+                _ => now_ms.wrapping_sub(pending.time_ms).max(0),
+            });
             reply.integer(pending.count as i64);
         };
         let idle_enough = |pending: &&Pending| {

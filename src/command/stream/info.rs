@@ -119,18 +119,19 @@ fn full_group(
     now_ms: i64,
 ) {
     let shown = shown.map_or(usize::MAX, |shown| shown as usize);
-    reply.map(7);
+    reply.map(8);
     label(reply, "name");
     reply.bulk(name);
     shown_id(reply, "last-delivered-id", group.last_id);
     progress(reply, entries, group);
     number(reply, "pel-count", group.pending_len() as u64);
+    number(reply, "nacked-count", group.released_len() as u64);
     label(reply, "pending");
     reply.array(shown.min(group.pending_len()));
     for pending in group.pending_from(Id::ZERO).take(shown) {
         reply.array(4);
         reply_id(reply, pending.id);
-        reply.bulk(group.consumer(pending.consumer).name());
+        reply.bulk(group.consumer_name(pending.consumer));
         reply.integer(pending.time_ms);
         reply.integer(pending.count as i64);
     }

@@ -7,9 +7,10 @@
 use crate::base::number::parse_i64;
 use crate::command::options::Options;
 use crate::command::spec::{Class, Ctx, Effect, Error, Outcome, Timeout};
+use crate::command::stream::budget::{Budget, Limits, OPEN_BETWEEN_STREAMS};
 use crate::command::stream::claim::{Deliveries, log_consumer, log_group_id};
 use crate::command::stream::parse::{
-    no_group_to_read, read_stream, reply_delivery, reply_entries, reply_entry, reply_id, strict_id,
+    no_group_to_read, read_stream, reply_delivery, reply_entry, reply_id, strict_id,
 };
 use crate::data::entry::Kind;
 use crate::data::keyspace::Key;
@@ -20,7 +21,7 @@ use crate::resp::request::{Args, Request as Waiting};
 /// What was asked for.
 struct Request<'a> {
     args: Args<'a>,
-    count: Option<u64>,
+    limits: Limits,
     /// How long to wait, if at all.
     block: Option<Timeout>,
     no_ack: bool,
@@ -46,7 +47,7 @@ impl<'a> Request<'a> {
     fn parse(args: Args<'a>, now_ms: i64, in_group: bool) -> Result<Request<'a>, Error> {
         let mut found = Request {
             args,
-            count: None,
+            limits: Limits::default(),
             block: None,
             no_ack: false,
             claim_ms: None,
@@ -58,9 +59,8 @@ impl<'a> Request<'a> {
         while options.more() && found.keys_at == 0 {
             if options.word_with_value("BLOCK") {
                 found.block = Some(timeout(options.value()?, now_ms)?);
-            } else if options.word_with_value("COUNT") {
-                // Nought and less mean all.
-                found.count = u64::try_from(options.integer()?).ok().filter(|count| *count != 0);
+            } else if found.limits.take(&mut options)? {
+                continue;
             } else if options.word_with_value("STREAMS") {
                 if !options.left().is_multiple_of(2) {
                     return Err(unbalanced(in_group));
@@ -85,6 +85,7 @@ impl<'a> Request<'a> {
         if in_group && found.group.is_none() {
             return Err(Error::of("ERR Missing GROUP option for XREADGROUP"));
         }
+        found.limits.check()?;
         Ok(found)
     }
 
@@ -186,7 +187,7 @@ impl Request<'_> {
         let mut idle: Vec<Pending> = idle.copied().collect();
         idle.sort_by_key(|pending| pending.time_ms);
         let present = idle.into_iter().filter(|pending| stream.entries.contains(pending.id));
-        present.take(self.count.map_or(usize::MAX, |count| count as usize)).collect()
+        present.take(self.limits.count.map_or(usize::MAX, |count| count as usize)).collect()
     }
 
     /// In how many milliseconds something that is pending will have been so for long enough to be claimed.
@@ -264,8 +265,12 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if !request.check(ctx)? {
         return request.wait(ctx);
     }
+    let mut budget = Budget::new(&request.limits, ctx.reply);
     let (mark, mut replied) = (ctx.reply.later(), 0);
     for index in 0..request.streams {
+        if !budget.has_room(ctx.reply, OPEN_BETWEEN_STREAMS) {
+            break;
+        }
         let key = request.key(ctx, index);
         let Some(stream) = ctx.keys.stored(key).and_then(|entry| entry.stream()) else { continue };
         let After::Id(after) = request.after(index, Some(stream))? else { continue };
@@ -275,7 +280,16 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         replied += 1;
         begin(ctx.reply, key);
         let start = after.next().unwrap_or(Id::MAX);
-        reply_entries(ctx.reply, stream.entries.range(start, Id::MAX), request.count);
+        let (mark, mut entries) = (ctx.reply.later(), 0);
+        for entry in stream.entries.range(start, Id::MAX) {
+            if !budget.has_room_behind(entries, ctx.reply) {
+                break;
+            }
+            reply_entry(ctx.reply, &entry);
+            budget.take();
+            entries += 1;
+        }
+        ctx.reply.fill_array(mark, entries);
     }
     finish(ctx, mark, replied);
     Ok(Effect::Unchanged)
@@ -293,11 +307,15 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     request.check(ctx)?;
     ctx.log_expired();
     let mark = ctx.reply.mark();
+    let mut budget = Budget::new(&request.limits, ctx.reply);
     let later = ctx.reply.later();
     let (mut replied, mut changed) = (0, false);
     for index in 0..request.streams {
+        if !budget.has_room(ctx.reply, OPEN_BETWEEN_STREAMS) {
+            break;
+        }
         let key = request.key(ctx, index);
-        let read = read_as_consumer(ctx, &request, index)?;
+        let read = read_as_consumer(ctx, &request, &mut budget, index)?;
         replied += usize::from(read.replied);
         if let Some(event) = read.event {
             changed = true;
@@ -321,7 +339,12 @@ struct Read {
     event: Option<&'static str>,
 }
 
-fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> Result<Read, Error> {
+fn read_as_consumer(
+    ctx: &mut Ctx<'_>,
+    request: &Request<'_>,
+    budget: &mut Budget,
+    index: usize,
+) -> Result<Read, Error> {
     let key = request.key(ctx, index);
     let (now_ms, database) = (ctx.now().0, ctx.keys.selected());
     let log = &mut ctx.state.log;
@@ -342,7 +365,7 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
     if let After::Id(after) = after {
         begin(ctx.reply, key);
         read.replied = true;
-        let again = history(ctx.reply, stream, group_name, (consumer, after), request.count, now_ms);
+        let again = history(ctx.reply, stream, group_name, (consumer, after), budget, now_ms);
         let last_id = stream.groups.get(group_name).map_or(Id::ZERO, |group| group.last_id);
         again.iter().for_each(|pending| deliveries.add(log, database, last_id, pending));
         deliveries.write(log, database, last_id);
@@ -361,25 +384,18 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
     let Stream { entries, groups, .. } = stream;
     let Some(group) = groups.get_mut(group_name) else { return Ok(read) };
     let mark = ctx.reply.later();
-    let claimed = claim(ctx.reply, entries, group, idle, consumer, now_ms);
+    let claimed = claim(ctx.reply, entries, group, idle, budget, (consumer, now_ms));
     claimed.iter().for_each(|pending| deliveries.add(log, database, last_id, pending));
-    let mut delivered = claimed.len();
-    let left = request.count.map_or(usize::MAX, |count| (count as usize).saturating_sub(delivered));
-    let start = last_id.next().unwrap_or(Id::MAX);
-    for entry in entries.range(start, Id::MAX).take(left) {
-        group.entries_read = entries.count_read(group, entry.id);
-        group.last_id = entry.id;
-        match request.claim_ms {
-            None => reply_entry(ctx.reply, &entry),
-            Some(_) => reply_delivery(ctx.reply, &entry, 0, 0),
-        }
-        delivered += 1;
-        if !request.no_ack {
-            let pending = Pending { id: entry.id, time_ms: now_ms, count: 1, consumer };
-            group.assign(pending);
-            deliveries.add(log, database, entry.id, &pending);
-        }
-    }
+    let delivered = deliver(
+        ctx.reply,
+        (entries, group),
+        request,
+        (budget, claimed.len()),
+        |pending| {
+            deliveries.add(log, database, pending.id, &pending);
+        },
+        (consumer, now_ms),
+    );
     ctx.reply.fill_array(mark, delivered);
     // Who is given entries without having to confirm them is seen, but not active.
     if !request.no_ack || !claimed.is_empty() {
@@ -393,18 +409,54 @@ fn read_as_consumer(ctx: &mut Ctx<'_>, request: &Request<'_>, index: usize) -> R
     Ok(read)
 }
 
+/// Replies what the group has not got yet, behind `delivered` entries of the same stream, and makes it pending for this
+/// consumer. Returns how many entries there are of the stream now; `note` hears of each that is pending.
+fn deliver(
+    reply: &mut Reply,
+    (entries, group): (&Entries, &mut Group),
+    request: &Request<'_>,
+    (budget, mut delivered): (&mut Budget, usize),
+    mut note: impl FnMut(Pending),
+    (consumer, now_ms): (u32, i64),
+) -> usize {
+    let start = group.last_id.next().unwrap_or(Id::MAX);
+    for entry in entries.range(start, Id::MAX) {
+        if !budget.has_room_behind(delivered, reply) {
+            break;
+        }
+        budget.take();
+        group.entries_read = entries.count_read(group, entry.id);
+        group.last_id = entry.id;
+        match request.claim_ms {
+            None => reply_entry(reply, &entry),
+            Some(_) => reply_delivery(reply, &entry, 0, 0),
+        }
+        delivered += 1;
+        if !request.no_ack {
+            let pending = Pending { id: entry.id, time_ms: now_ms, count: 1, consumer };
+            group.assign(pending);
+            note(pending);
+        }
+    }
+    delivered
+}
+
 /// Replies what lay idle, and makes it this consumer's. Returns what is known of it now.
 fn claim(
     reply: &mut Reply,
     entries: &Entries,
     group: &mut Group,
     idle: Vec<Pending>,
-    consumer: u32,
-    now_ms: i64,
+    budget: &mut Budget,
+    (consumer, now_ms): (u32, i64),
 ) -> Vec<Pending> {
     let mut claimed = Vec::with_capacity(idle.len());
     for known in idle {
         let Some(entry) = entries.get(known.id) else { continue };
+        if !budget.has_room_behind(claimed.len(), reply) {
+            break;
+        }
+        budget.take();
         reply_delivery(reply, &entry, now_ms.saturating_sub(known.time_ms).max(0), known.count);
         let pending = Pending { time_ms: now_ms, count: one_more(known.count), consumer, ..known };
         group.assign(pending);
@@ -420,7 +472,7 @@ fn history(
     stream: &mut Stream,
     group: &[u8],
     (consumer, after): (u32, Id),
-    count: Option<u64>,
+    budget: &mut Budget,
     now_ms: i64,
 ) -> Vec<Pending> {
     let Stream { entries, groups, .. } = stream;
@@ -429,7 +481,11 @@ fn history(
     let mark = reply.later();
     let start = after.next().unwrap_or(Id::MAX);
     let ids = group.consumer(consumer).pending_from(start);
-    for id in ids.take(count.map_or(usize::MAX, |count| count as usize)) {
+    for id in ids {
+        if !budget.has_room_behind(replied, reply) {
+            break;
+        }
+        budget.take();
         replied += 1;
         match (entries.get(id), group.pending(id)) {
             (Some(entry), Some(known)) => {

@@ -25,13 +25,23 @@ enum Aggregate {
     Sum,
     Min,
     Max,
+    /// In how many sets the member is, each counted as much as it weighs; what scores it has there does not matter.
+    Count,
 }
 
 impl Aggregate {
+    /// What a set adds to the score of a member.
+    fn share(self, weight: f64, score: f64) -> f64 {
+        match self {
+            Aggregate::Count => weight,
+            Aggregate::Sum | Aggregate::Min | Aggregate::Max => weight * score,
+        }
+    }
+
     /// Infinities of both signs add up to zero, and so does whatever else is no number.
     fn of(self, a: f64, b: f64) -> f64 {
         match self {
-            Aggregate::Sum => number(a + b),
+            Aggregate::Sum | Aggregate::Count => number(a + b),
             Aggregate::Min => {
                 if b < a {
                     b
@@ -158,6 +168,7 @@ impl<'a> Request<'a> {
                     () if options.word("SUM") => Aggregate::Sum,
                     () if options.word("MIN") => Aggregate::Min,
                     () if options.word("MAX") => Aggregate::Max,
+                    () if options.word("COUNT") => Aggregate::Count,
                     () => return Err(Error::SYNTAX),
                 };
             } else if purpose == Purpose::Reply && options.word("WITHSCORES") {
@@ -208,7 +219,7 @@ impl<'a> Request<'a> {
         let mut result = Zset::for_members(1, 0, &growing);
         for (source, weight) in sources {
             source.visit(|item, score| {
-                let score = number(weight * score);
+                let score = number(self.aggregate.share(*weight, score));
                 let decide = |old: Option<f64>| Some(old.map_or(score, |old| self.aggregate.of(old, score)));
                 item.with_bytes(|text| result.update(text, &growing, decide));
                 true
@@ -221,10 +232,10 @@ impl<'a> Request<'a> {
     fn inter<'k>(&self, sources: &[(Source<'k>, f64)], mut visit: impl FnMut(Item<'k>, f64) -> bool) {
         let Some(((smallest, weight), others)) = sources.split_first() else { return };
         smallest.visit(|item, score| {
-            let mut sum = number(weight * score);
+            let mut sum = number(self.aggregate.share(*weight, score));
             for (other, weight) in others {
                 let Some(score) = other.score(item) else { return true };
-                sum = self.aggregate.of(sum, score * weight);
+                sum = self.aggregate.of(sum, self.aggregate.share(*weight, score));
             }
             visit(item, sum)
         });

@@ -87,6 +87,35 @@ fn results_are_stored_or_delete_what_was_there() {
     );
 }
 
+/// Scores do not count, only in how many sets a member is and what those weigh.
+#[test]
+fn aggregate_count_says_in_how_many_sets_a_member_is() {
+    check(
+        false,
+        &[
+            ("ZADD a 1 x 2 y", ":2| / ZADD a 1 x 2 y"),
+            ("ZADD b 5 y -inf z", ":2| / ZADD b 5 y -inf z"),
+            ("SADD set y q", ":2| / SADD set y q"),
+            ("ZUNION 3 a b set AGGREGATE COUNT WITHSCORES", "*8|$1|q|$1|1|$1|x|$1|1|$1|z|$1|1|$1|y|$1|3|"),
+            ("ZINTER 3 a b set WITHSCORES aggregate count", "*2|$1|y|$1|3|"),
+            ("ZINTER 2 a a AGGREGATE COUNT WITHSCORES", "*4|$1|x|$1|2|$1|y|$1|2|"),
+            (
+                "ZUNIONSTORE d 2 a b WEIGHTS 2 0.5 AGGREGATE COUNT",
+                ":3| / ZUNIONSTORE d 2 a b WEIGHTS 2 0.5 AGGREGATE COUNT",
+            ),
+            ("ZRANGE d 0 -1 WITHSCORES", "*6|$1|z|$3|0.5|$1|x|$1|2|$1|y|$3|2.5|"),
+            (
+                "ZINTERSTORE d 2 a b WEIGHTS inf -inf AGGREGATE COUNT",
+                ":1| / ZINTERSTORE d 2 a b WEIGHTS inf -inf AGGREGATE COUNT",
+            ),
+            ("ZRANGE d 0 -1 WITHSCORES", "*2|$1|y|$1|0|"),
+            ("ZUNION 1 a AGGREGATE COUNT AGGREGATE MAX WITHSCORES", "*4|$1|x|$1|1|$1|y|$1|2|"),
+            ("ZDIFF 2 a b AGGREGATE COUNT", SYNTAX),
+            ("ZINTERCARD 2 a b AGGREGATE COUNT", SYNTAX),
+        ],
+    );
+}
+
 #[test]
 fn pairs_have_their_form_in_each_version() {
     check(

@@ -10,21 +10,22 @@
 //!     number of consumers; of each:
 //!         name, when it was seen; from the third form on: when it was active
 //!         number of entries pending; of each its ID in sixteen bytes
-//! in the fourth form: seconds for which messages that producers name are remembered, how many of each producer
+//!     in the fifth form: number of entries pending for nobody; of each its ID in sixteen bytes
+//! from the fourth form on: seconds for which messages that producers name are remembered, how many of each producer
 //!     number of producers; of each: name, number of messages; of each: name, ID
 //!     how many were ever added, how many were not since they had been
 //! ```
 //!
 //! IDs are two lengths unless said otherwise, and big-endian where they are sixteen bytes. What is written is the second
 //! form, which Redis 7.0 reads; so a consumer was active when it was seen, after a load. Only a stream whose producers
-//! name their messages is written in the fourth form.
+//! name their messages is written in the fourth form, and one of which entries are pending for nobody in the fifth.
 
 use std::rc::Rc;
 
 use crate::data::rdb::read::{Fault, Reader};
 use crate::data::rdb::write::Encoder;
 use crate::data::rdb::{kind, pack};
-use crate::data::stream::{COUNT_MAX, Group, Id, Idempotence, Pending, Stream, Window};
+use crate::data::stream::{COUNT_MAX, Group, Id, Idempotence, NOBODY, Pending, Stream, Window};
 
 /// A number of entries read that nobody knows.
 const UNKNOWN: u64 = u64::MAX;
@@ -48,12 +49,16 @@ fn write_id(out: &mut Encoder<'_>, id: Id) {
 
 /// The form in which a stream is written.
 pub fn type_of(stream: &Stream) -> u8 {
-    if stream.idempotence.is_some() { kind::STREAM_LISTPACKS_4 } else { kind::STREAM_LISTPACKS_2 }
+    match stream.idempotence {
+        _ if stream.groups.any_released() => kind::STREAM_LISTPACKS_5,
+        Some(_) => kind::STREAM_LISTPACKS_4,
+        None => kind::STREAM_LISTPACKS_2,
+    }
 }
 
 /// Writes a stream in that form.
 pub fn write(out: &mut Encoder<'_>, stream: &Stream) {
-    let entries = &stream.entries;
+    let (entries, of) = (&stream.entries, type_of(stream));
     out.length(entries.nodes() as u64);
     let (mut elements, mut scratch) = (Vec::new(), Vec::new());
     for number in 0..entries.nodes() {
@@ -71,12 +76,17 @@ pub fn write(out: &mut Encoder<'_>, stream: &Stream) {
     out.length(stream.groups.len() as u64);
     for (name, group) in stream.groups.iter() {
         out.string(name);
-        write_group(out, group, stream.idempotence.is_some());
+        write_group(out, group, of);
     }
     if let Some(known) = &stream.idempotence {
         write_known(out, known);
+    } else if of == kind::STREAM_LISTPACKS_5 {
+        write_known(out, &Idempotence::new(UNSET));
     }
 }
+
+/// What stands for a window where nobody has named a message yet: what Redis begins with.
+const UNSET: Window = Window { duration_secs: 100, maxsize: 100 };
 
 fn write_known(out: &mut Encoder<'_>, known: &Idempotence) {
     out.length(known.window().duration_secs);
@@ -95,7 +105,7 @@ fn write_known(out: &mut Encoder<'_>, known: &Idempotence) {
     out.length(known.duplicates);
 }
 
-fn write_group(out: &mut Encoder<'_>, group: &Group, with_active: bool) {
+fn write_group(out: &mut Encoder<'_>, group: &Group, of: u8) {
     write_id(out, group.last_id);
     out.length(group.entries_read.unwrap_or(UNKNOWN));
     out.length(group.pending_len() as u64);
@@ -108,11 +118,16 @@ fn write_group(out: &mut Encoder<'_>, group: &Group, with_active: bool) {
     for consumer in group.consumers() {
         out.string(consumer.name());
         out.integer_64(consumer.seen_ms);
-        if with_active {
+        if has_active(of) {
             out.integer_64(consumer.active_ms);
         }
         out.length(consumer.pending_len() as u64);
         consumer.pending_from(Id::ZERO).for_each(|id| out.raw(&id_bytes(id)));
+    }
+    if of == kind::STREAM_LISTPACKS_5 {
+        out.length(group.released_len() as u64);
+        let released = group.pending_from(Id::ZERO).filter(|pending| pending.consumer == NOBODY);
+        released.for_each(|pending| out.raw(&id_bytes(pending.id)));
     }
 }
 
@@ -150,8 +165,11 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Stream, Fault> {
     for _ in 0..reader.count(4)? {
         read_group(reader, of, &mut stream)?;
     }
-    if of == kind::STREAM_LISTPACKS_4 {
-        stream.idempotence = Some(Box::new(read_known(reader, last_id)?));
+    if matches!(of, kind::STREAM_LISTPACKS_4 | kind::STREAM_LISTPACKS_5) {
+        let known = read_known(reader, last_id)?;
+        // In the fifth form it stands there of every stream.
+        let is_unset = of == kind::STREAM_LISTPACKS_5 && known.window() == UNSET && known.is_unused();
+        stream.idempotence = (!is_unset).then(|| Box::new(known));
     }
     Ok(stream)
 }
@@ -208,7 +226,11 @@ fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<()
     for _ in 0..reader.count(10)? {
         read_consumer(reader, of, group, &mut pending)?;
     }
-    if pending.iter().any(|pending| pending.consumer == NOBODY) {
+    let mut nobodys = pending.iter().filter(|pending| pending.consumer == NOBODY).count();
+    if of == kind::STREAM_LISTPACKS_5 {
+        nobodys = nobodys.wrapping_sub(read_released(reader, group, &pending)?);
+    }
+    if nobodys != 0 {
         return Err(Fault::damaged(at, "an entry is pending for nobody"));
     }
     Ok(())
@@ -216,11 +238,24 @@ fn read_group(reader: &mut Reader<'_>, of: u8, stream: &mut Stream) -> Result<()
 
 /// Whether a form tells when consumers were active.
 fn has_active(of: u8) -> bool {
-    matches!(of, kind::STREAM_LISTPACKS_3 | kind::STREAM_LISTPACKS_4)
+    matches!(of, kind::STREAM_LISTPACKS_3 | kind::STREAM_LISTPACKS_4 | kind::STREAM_LISTPACKS_5)
 }
 
-/// The number of the consumer of an entry that has none yet.
-const NOBODY: u32 = u32::MAX;
+/// Reads what is pending for nobody, and makes it so. Returns how many entries that is.
+fn read_released(reader: &mut Reader<'_>, group: &mut Group, pending: &[Pending]) -> Result<usize, Fault> {
+    let count = reader.count(16)?;
+    for _ in 0..count {
+        let at = reader.offset();
+        let id = id_of(reader.array()?);
+        let found = pending.binary_search_by_key(&id, |pending| pending.id).ok();
+        let found = found.map(|index| pending[index]).filter(|it| it.consumer == NOBODY);
+        match found {
+            Some(known) if group.pending(id).is_none() => group.assign(known),
+            _ => return Err(Fault::damaged(at, "an entry is pending for nobody, but not in its group")),
+        }
+    }
+    Ok(count)
+}
 
 fn read_consumer(
     reader: &mut Reader<'_>,

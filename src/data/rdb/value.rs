@@ -3,7 +3,7 @@
 use crate::data::entry::{Entry, Kind, Value};
 use crate::data::rdb::read::{Fault, Limits, Reader};
 use crate::data::rdb::write::Encoder;
-use crate::data::rdb::{VERSION, VERSION_FIELD_DEADLINES, VERSION_NAMED_MESSAGES};
+use crate::data::rdb::{VERSION, VERSION_FIELD_DEADLINES, VERSION_NAMED_MESSAGES, VERSION_RELEASED_ENTRIES};
 use crate::data::rdb::{hash, kind, list, set, stream, string, zset};
 
 /// The type as which a value is written.
@@ -23,6 +23,7 @@ pub fn version_of(entry: &Entry) -> u32 {
     match type_of(entry) {
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => VERSION_FIELD_DEADLINES,
         kind::STREAM_LISTPACKS_4 => VERSION_NAMED_MESSAGES,
+        kind::STREAM_LISTPACKS_5 => VERSION_RELEASED_ENTRIES,
         _ => VERSION,
     }
 }
@@ -78,7 +79,8 @@ pub fn read(reader: &mut Reader<'_>, of: u8, key: &[u8], limits: &Limits) -> Res
         kind::STREAM_LISTPACKS
         | kind::STREAM_LISTPACKS_2
         | kind::STREAM_LISTPACKS_3
-        | kind::STREAM_LISTPACKS_4 => {
+        | kind::STREAM_LISTPACKS_4
+        | kind::STREAM_LISTPACKS_5 => {
             // Unlike other collections a stream may be empty.
             Some(Value::Stream(Box::new(stream::read(reader, of)?)))
         }

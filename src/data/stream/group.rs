@@ -19,9 +19,12 @@ pub struct Pending {
     pub time_ms: i64,
     /// How often it was delivered.
     pub count: u64,
-    /// Number of the consumer it was delivered to.
+    /// Number of the consumer it was delivered to; [`NOBODY`] if that one has given it back.
     pub consumer: u32,
 }
+
+/// The number of no consumer: what is pending for it was released (`XNACK`), and waits to be claimed.
+pub const NOBODY: u32 = u32::MAX;
 
 impl Keyed for Pending {
     fn id(&self) -> Id {
@@ -65,6 +68,8 @@ pub struct Group {
     /// How many entries there were up to and with that one since the stream began; `None` = not known.
     pub entries_read: Option<u64>,
     pending: Ordered<Pending>,
+    /// How much of that is pending for nobody.
+    released: usize,
     consumers: Slab<Consumer>,
     /// Numbers of the consumers, by name.
     order: Vec<u32>,
@@ -76,6 +81,7 @@ impl Group {
             last_id,
             entries_read,
             pending: Ordered::default(),
+            released: 0,
             consumers: Slab::new(),
             order: Vec::new(),
         }
@@ -111,6 +117,11 @@ impl Group {
         &self.consumers[number as usize]
     }
 
+    /// The name of the consumer of this number, which must exist; empty for nobody.
+    pub fn consumer_name(&self, number: u32) -> &[u8] {
+        if number == NOBODY { b"" } else { self.consumer(number).name() }
+    }
+
     /// The consumer of this number, which must exist.
     pub fn consumer_mut(&mut self, number: u32) -> &mut Consumer {
         &mut self.consumers[number as usize]
@@ -141,6 +152,11 @@ impl Group {
         self.pending.len()
     }
 
+    /// How many entries are pending for nobody.
+    pub fn released_len(&self) -> usize {
+        self.released
+    }
+
     /// What is pending, from this ID on.
     pub fn pending_from(&self, id: Id) -> impl Iterator<Item = &Pending> {
         self.pending.from(id)
@@ -156,7 +172,7 @@ impl Group {
         self.pending.last()
     }
 
-    /// Makes an entry pending, or changes what is known of it: its consumer, which must exist, and the rest.
+    /// Makes an entry pending, or changes what is known of it: its consumer, which must exist or be nobody, and the rest.
     pub fn assign(&mut self, pending: Pending) {
         let (id, number) = (pending.id, pending.consumer);
         let before = match self.pending.get_mut(id) {
@@ -170,15 +186,26 @@ impl Group {
             return;
         }
         if let Some(before) = before {
-            self.consumers[before as usize].pending.remove(id);
+            self.take_from(before, id);
         }
-        self.consumers[number as usize].pending.insert(id);
+        match number {
+            NOBODY => self.released += 1,
+            number => _ = self.consumers[number as usize].pending.insert(id),
+        }
+    }
+
+    /// An entry is not pending for this consumer any more.
+    fn take_from(&mut self, number: u32, id: Id) {
+        match number {
+            NOBODY => self.released -= 1,
+            number => _ = self.consumers[number as usize].pending.remove(id),
+        }
     }
 
     /// Takes an entry off what is pending; whether it was there.
     pub fn acknowledge(&mut self, id: Id) -> bool {
         let Some(pending) = self.pending.remove(id) else { return false };
-        self.consumers[pending.consumer as usize].pending.remove(id);
+        self.take_from(pending.consumer, id);
         true
     }
 
@@ -224,6 +251,11 @@ impl Groups {
     /// All groups, for changing.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&[u8], &mut Group)> {
         self.0.iter_mut().map(|(name, group)| (&**name, group))
+    }
+
+    /// Whether an entry of some group is pending for nobody.
+    pub fn any_released(&self) -> bool {
+        self.0.values().any(|group| group.released != 0)
     }
 
     /// Makes a group that has read up to this ID; `None` if there is one of this name.

@@ -96,6 +96,11 @@ impl Idempotence {
         self.window
     }
 
+    /// Whether nobody has named a message yet.
+    pub fn is_unused(&self) -> bool {
+        self.producers.is_empty() && self.added == 0 && self.duplicates == 0
+    }
+
     /// Sets for how long and how many. Another window than before begins with nothing known.
     pub fn set_window(&mut self, window: Window) {
         if self.window != window {

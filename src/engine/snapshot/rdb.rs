@@ -7,7 +7,9 @@ use crate::command::spec::REDIS_VERSION;
 use crate::data::entry::Entry;
 use crate::data::keyspace::AccessPolicy;
 use crate::data::rdb::file::{self, Use};
-use crate::data::rdb::{Encoder, VERSION, VERSION_FIELD_DEADLINES, VERSION_NAMED_MESSAGES, crc64};
+use crate::data::rdb::{
+    Encoder, VERSION, VERSION_FIELD_DEADLINES, VERSION_NAMED_MESSAGES, VERSION_RELEASED_ENTRIES, crc64,
+};
 use crate::engine::Engine;
 
 /// Takes what is encoded to where it is written, and sums it up on the way.
@@ -67,10 +69,12 @@ pub fn write_rdb(
 
 fn write_head(engine: &Engine, is_base: bool, encoder: &mut Encoder<'_>) {
     let has_deadlines = || engine.keys.databases().iter().any(|database| !database.fields().is_empty());
-    let version = match engine.state.persistence.named_messages {
-        true => VERSION_NAMED_MESSAGES,
-        false if has_deadlines() => VERSION_FIELD_DEADLINES,
-        false => VERSION,
+    let persistence = &engine.state.persistence;
+    let version = match () {
+        () if persistence.released_entries => VERSION_RELEASED_ENTRIES,
+        () if persistence.named_messages => VERSION_NAMED_MESSAGES,
+        () if has_deadlines() => VERSION_FIELD_DEADLINES,
+        () => VERSION,
     };
     let (now, used) = (engine.now().secs().to_string(), (engine.used_memory)(&engine.keys).to_string());
     let about = [

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::data::stream::{Entry, Group, Id, Idempotence, Pending, Stream};
+use crate::data::stream::{Entry, Group, Id, Idempotence, NOBODY, Pending, Stream};
 use crate::engine::snapshot::{Commands, ELEMENTS_PER_COMMAND, WRITE_SIZE};
 use crate::state::log::{push_bulk, push_header};
 
@@ -123,6 +123,11 @@ fn push_group<W: Write>(
         {
             ids.push(next.id);
         }
+        if first.consumer == NOBODY {
+            push_released(commands, key, name, first.count, &ids);
+            relieve(commands)?;
+            continue;
+        }
         let out = &mut commands.bytes;
         push_header(out, b'*', 11 + ids.len());
         for word in [&b"XCLAIM"[..], key, name, group.consumer(first.consumer).name(), b"0"] {
@@ -138,6 +143,20 @@ fn push_group<W: Write>(
         relieve(commands)?;
     }
     Ok(())
+}
+
+/// What was given back, in Redis 8.8's words.
+fn push_released<W: Write>(commands: &mut Commands<'_, W>, key: &[u8], name: &[u8], count: u64, ids: &[Id]) {
+    let out = &mut commands.bytes;
+    push_header(out, b'*', 9 + ids.len());
+    for word in [&b"XNACK"[..], key, name, b"FAIL", b"IDS"] {
+        push_bulk(out, word);
+    }
+    push_bulk(out, itoa::Buffer::new().format(ids.len()).as_bytes());
+    ids.iter().for_each(|id| push_bulk(out, id.text(&mut [0; 41])));
+    push_bulk(out, b"RETRYCOUNT");
+    push_bulk(out, itoa::Buffer::new().format(count).as_bytes());
+    push_bulk(out, b"FORCE");
 }
 
 #[cfg(test)]
@@ -197,7 +216,7 @@ mod tests {
         let id = format!("{}-{}", (turn / 4).saturating_sub(random.below(60)), random.below(3));
         let group = ["g", "h"][random.below(2) as usize];
         let consumer = ["c", "d", "e"][random.below(3) as usize];
-        match random.below(46) {
+        match random.below(50) {
             // These choose their IDs by the date, so they have a stream of their own.
             40..44 => format!("XADD z IDMP {consumer} {} * f v", random.below(30)),
             44 => format!("XADD z MAXLEN ~ 30 IDMP {consumer} {} * f v", random.below(30)),
@@ -226,6 +245,14 @@ mod tests {
             36 => format!("XAUTOCLAIM {key} {group} {consumer} 3 {id} COUNT 5"),
             37 => format!("XDELEX {key} DELREF IDS 1 {id}"),
             38 => format!("XACKDEL {key} {group} ACKED IDS 1 {id}"),
+            46..48 => {
+                format!(
+                    "XNACK {key} {group} {} IDS 1 {id}",
+                    ["SILENT", "FAIL", "FATAL"][random.below(3) as usize]
+                )
+            }
+            48 => format!("XNACK {key} {group} SILENT IDS 2 {id} {}-1 FORCE", turn / 4),
+            49 => format!("XNACK {key} {group} FAIL RETRYCOUNT {} IDS 1 {id} FORCE", random.below(5)),
             _ => format!("XSETID {key} {}-9", turn / 4 + 2),
         }
     }
