@@ -32,6 +32,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "GET /metrics?x=1 HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n\r\n",
         "HEAD / HTTP/1.0\r\nAuthorization: Basic dTpwOnE=\r\nConnection: x, keep-alive\r\n\r\nGET",
+        "GET /metr\rics?x=0 HTTP/1.1\r\nHost: localhost\u{1}\0:80eC\n.n\r\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nHost: [::1]:9\r\n",
     ];
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()

@@ -72,6 +72,10 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
 
 fn head_of(head: &str) -> Result<Request<'_>, Status> {
     let mut lines = head.split("\r\n");
+    // A line end of one byte is another way to be read as two things.
+    if lines.clone().any(|line| line.contains(|char: char| char.is_ascii_control() && char != '\t')) {
+        return Err(BAD_REQUEST);
+    }
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -252,6 +256,9 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost : x", BAD_REQUEST),
             ("GET / HTTP/1.1\r\nA: b\r\n folded: c", BAD_REQUEST),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b", BAD_REQUEST),
+            ("GET /a\rb HTTP/1.1", BAD_REQUEST),
+            ("GET / HTTP/1.1\r\nA: b\nHost: x", BAD_REQUEST),
+            ("GET / HTTP/1.1\r\nA: \0", BAD_REQUEST),
             ("GET / HTTP/1.1\r\nContent-Length: 5", TOO_LARGE),
             ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked", TOO_LARGE),
         ] {
