@@ -22,8 +22,10 @@
 //!
 //! Records that could not be written stay in memory, and writes are refused until they are in the file. A sync that
 //! failed is not tried again, as the kernel forgets what it could not write: a rewrite puts all data into new files
-//! instead, and when its base is on disk everything is. Its increment has a temporary name until then, as when the log
-//! is switched on: the manifest must not name it while the file before it may have a hole.
+//! instead, and when its base is on disk, and what was written to its increment meanwhile, everything is. The helper
+//! brings that there as well: a disk that has failed may be slow for long, and nobody who reads waits for it. The
+//! increment has a temporary name until the base is whole, as when the log is switched on: the manifest must not name it
+//! while the file before it may have a hole.
 //!
 //! # What the start makes sure of
 //!
@@ -33,6 +35,7 @@
 //! the disk, as a cut of the power takes what the mark is about as well. A start that finds the mark is one after a
 //! sync that failed.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -96,6 +99,8 @@ enum Asked {
     Step,
     /// Of what a backup consists of.
     Backup,
+    /// Of what a rewrite ends with; and of the file that is written to, the same as above.
+    Last(u64, u64),
     /// Of what is of no use any more.
     Gone,
 }
@@ -149,6 +154,7 @@ enum Rewrite {
     Wanted,
     Preparing(Box<Preparing>),
     Running(Box<Running>),
+    Lasting(Box<Lasting>),
 }
 
 /// An increment that the manifest is about to name, and what has still to be synced for that.
@@ -170,6 +176,14 @@ enum Step {
     Published(SharedFile),
     /// Nothing.
     Ready,
+}
+
+/// A rewrite whose manifest is in force, and what has still to be synced before it counts.
+struct Lasting {
+    /// Directories whose names a power cut might take back, then perhaps the increment.
+    todo: VecDeque<SharedFile>,
+    /// It heals what a sync that failed has left.
+    heals: bool,
 }
 
 struct Running {
@@ -376,13 +390,15 @@ impl Store {
         fault::again(|| file.sync()).map_err(fault::on("sync", path))
     }
 
-    /// The names of the log's files and of its directory last.
+    /// The names of the log's files and of its directory last. Whatever the policy: what the manifest does not need is
+    /// deleted next, and a cut of the power must not bring back one that does.
     fn sync_names(&self) -> io::Result<()> {
-        if self.policy != AppendFsync::No {
-            self.sync_file(self.place.directory())?;
-            self.sync_file(manifest::parent(self.place.directory()))?;
-        }
-        Ok(())
+        self.directories().iter().try_for_each(|directory| self.sync_file(directory))
+    }
+
+    /// Where the names of the log's files are, and that of their directory.
+    fn directories(&self) -> [&Path; 2] {
+        [self.place.directory(), manifest::parent(self.place.directory())]
     }
 
     /// The manifest with one increment more, and that increment, empty.
@@ -532,6 +548,7 @@ impl Store {
         }
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
+        self.sync_last(&mut engine.state, now_ms);
         self.rewrite_if_grown(engine, now_ms);
         self.go_on_with_backup(engine, now_ms);
         self.rewrite_if_wanted(engine, now_ms);
