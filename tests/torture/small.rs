@@ -335,6 +335,103 @@ fn syncs_that_take_seconds_stop_nobody_who_reads() {
     }
 }
 
+/// A write whose sync fails, and a child that has to heal it: killed after so many of its operations, if at all.
+fn failed_and_healing(policy: AppendFsync, seed: u64, killed_after: Option<u64>) -> Stage {
+    let stage = Stage::new(policy, seed);
+    stage.disk.set_sync_ms(3000);
+    stage.disk.set_trouble(Some(Trouble::Unsynced));
+    stage.say("SET a 1");
+    // Every second writes are synced, this one three seconds later.
+    (0..50).for_each(|_| stage.life.borrow_mut().idle(100));
+    assert!(!stage.life.borrow().engine.state.persistence.last_write_ok);
+    stage.disk.set_trouble(None);
+    let job = stage.life.borrow().jobs.take().expect("a child waits");
+    killed_after.into_iter().for_each(|operations| job.kill_after(operations));
+    run_child(&stage.life, job, &stage.disk);
+    stage
+}
+
+/// Somebody reads until the log is healed. Returns the milliseconds that it took.
+fn read_until_healed(stage: &Stage) -> u64 {
+    let begin_ms = stage.clock.get();
+    while !stage.life.borrow().engine.state.persistence.last_write_ok {
+        assert!(stage.policy != AppendFsync::Always || !stage.is_told(), "refused and not durable");
+        let job = stage.life.borrow().jobs.take();
+        job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+        let before = stage.clock.get();
+        stage.say("GET other");
+        assert_eq!(stage.clock.get(), before, "the loop has waited for the disk");
+        stage.life.borrow_mut().idle(10);
+        assert!(stage.clock.get() < begin_ms + 100_000, "it does not heal");
+    }
+    assert_eq!(stage.disk.figures().longest_stop_ms, 0);
+    stage.clock.get() - begin_ms
+}
+
+#[test]
+fn a_disk_that_heals_slowly_stops_nobody_who_reads() {
+    for policy in [AppendFsync::Always, AppendFsync::Everysec] {
+        for seed in 0..10 {
+            let stage = failed_and_healing(policy, seed, None);
+            assert!(3000 <= read_until_healed(&stage), "one sync more has to succeed");
+            assert!(stage.is_told());
+            assert!(!stage.life.borrow().engine.state.persistence.rewrite_in_progress);
+            assert!(stage.again(true).has("a"), "{policy:?} {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_log_whose_healing_child_was_killed_is_healed_by_the_helper() {
+    let mut committed = 0;
+    for operations in 0..20 {
+        let stage = failed_and_healing(AppendFsync::Always, operations, Some(operations));
+        let took_ms = read_until_healed(&stage);
+        // Three syncs of three seconds: two directories and the increment, if the manifest was there already.
+        let rewrites = stage.life.borrow().engine.state.persistence.rewrites_consecutive_failures;
+        committed += u64::from(rewrites == 0 && 9000 <= took_ms);
+        assert!(stage.is_told());
+        assert!(stage.again(true).has("a"), "{operations}");
+    }
+    assert!(0 < committed);
+}
+
+#[test]
+fn a_log_that_was_killed_or_cut_while_it_was_healing_has_promised_nothing() {
+    for seed in 0..40 {
+        let stage = failed_and_healing(AppendFsync::Always, seed, None);
+        (0..20).for_each(|_| stage.life.borrow_mut().idle(100));
+        assert!(!stage.is_told(), "the increment is not synced yet");
+        let stage = stage.again(seed % 2 == 0);
+        assert!(stage.has("a"), "its base is");
+    }
+}
+
+#[test]
+fn a_sync_that_fails_while_the_log_heals_is_not_acknowledged_either() {
+    for seed in 0..20 {
+        let stage = failed_and_healing(AppendFsync::Always, seed, None);
+        stage.life.borrow_mut().idle(100);
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        (0..60).for_each(|_| stage.life.borrow_mut().idle(100));
+        assert!(!stage.is_told(), "the sync of the increment has failed");
+        assert!(!stage.life.borrow().engine.state.persistence.last_rewrite_ok);
+        stage.disk.set_trouble(None);
+        read_until_healed(&stage);
+        assert!(stage.is_told());
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_shutdown_waits_for_a_log_that_heals() {
+    let stage = failed_and_healing(AppendFsync::Always, 1, None);
+    stage.life.borrow_mut().idle(100);
+    assert!(!stage.is_told());
+    stage.flush().expect("it has healed on the way");
+    assert!(stage.again(true).has("a"));
+}
+
 #[test]
 fn a_child_that_is_killed_leaves_nothing_wherever_it_was() {
     for operations in 0.. {

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::{
-    Asked, HEAL_AFTER_MS, Lasting, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Step, Store,
+    Asked, HEAL_AFTER_MS, Lasting, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Step,
+    Store,
 };
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
