@@ -20,7 +20,7 @@ use crate::life::{BEGIN_MS, Life, Plan, read_copy, run_child, settings};
 const SOME_TICKS: usize = 30;
 
 fn plan(policy: AppendFsync) -> Plan {
-    Plan { policy, rdb: true, clients: 1, rewrite_every: 0, backup_every: 0 }
+    Plan::plain(policy)
 }
 
 /// A server on a disk.
@@ -650,4 +650,96 @@ fn going_back_may_be_cut_off_at_any_operation() {
         }
     }
     assert!(0 < gone && 0 < kept, "{gone} {kept}");
+}
+
+#[test]
+fn what_was_acknowledged_under_everysec_is_synced_whatever_the_policy_is_then() {
+    for seed in 0..20 {
+        let stage = Stage::new(AppendFsync::Everysec, seed);
+        stage.say("SET a 1");
+        assert!(stage.is_told());
+        stage.life.borrow_mut().set_policy(AppendFsync::No);
+        stage.wait();
+        stage.say("SET b 1");
+        stage.wait();
+        let figures = stage.life.borrow().engine.state.persistence.unsynced_bytes;
+        assert!(0 < figures, "nobody has promised to sync what came after");
+        assert!(stage.again(true).has("a"), "seed {seed}");
+    }
+}
+
+#[test]
+fn under_always_nobody_is_shown_what_another_policy_has_not_synced() {
+    for before in [AppendFsync::No, AppendFsync::Everysec] {
+        for seed in 0..20 {
+            let stage = Stage::new(before, seed);
+            stage.say("SET a 1");
+            stage.disk.set_sync_ms(300);
+            stage.life.borrow_mut().set_policy(AppendFsync::Always);
+            let replies = stage.life.borrow().replies;
+            stage.say("GET a");
+            assert_eq!(stage.life.borrow().replies, replies, "{before:?}: a cut could take it back");
+            stage.wait();
+            assert_eq!(stage.life.borrow().replies, replies + 1);
+            assert!(stage.again(true).has("a"), "{before:?} {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_switched_off_broken_is_not_taken_for_whole() {
+    for seed in 0..20 {
+        let stage = Stage::new(AppendFsync::Everysec, seed);
+        stage.say("SET a 1");
+        stage.disk.set_trouble(Some(Trouble::Broken));
+        stage.life.borrow_mut().switch_off();
+        stage.disk.set_trouble(None);
+        // The disk did not take the mark either, so it is owed.
+        stage.wait();
+        let stage = stage.again(false);
+        assert!(!stage.life.borrow().engine.state.persistence.last_write_ok, "the kernel has it, the disk not");
+        stage.wait();
+        stage.child();
+        stage.say("SET b 1");
+        stage.wait();
+        let stage = stage.again(true);
+        assert!(stage.has("a") && stage.has("b"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_log_that_is_on_again_with_a_base_has_no_mark_left() {
+    let mark = Path::new("appendonlydir/temp-appendonly.aof.unsynced");
+    let stage = Stage::new(AppendFsync::Everysec, 1);
+    stage.say("SET a 1");
+    stage.disk.set_trouble(Some(Trouble::Unsynced));
+    stage.life.borrow_mut().switch_off();
+    stage.disk.set_trouble(None);
+    stage.wait();
+    assert!(stage.disk.read(mark).is_some());
+    stage.life.borrow_mut().switch_on();
+    assert!(stage.disk.read(mark).is_some(), "the old files count until then");
+    stage.child();
+    assert!(stage.disk.read(mark).is_none());
+    assert!(stage.again(true).has("a"));
+}
+
+#[test]
+fn a_start_makes_names_last_before_it_deletes_what_they_replace() {
+    let mut killed = 0;
+    for (operations, seed) in (0..20).flat_map(|operations| (0..20).map(move |seed| (operations, seed))) {
+        let stage = Stage::new(AppendFsync::No, seed);
+        stage.say("SET a 1");
+        stage.rewrite();
+        stage.wait();
+        // One of a hundred cannot be forked.
+        let Some(job) = stage.life.borrow().jobs.take() else { continue };
+        // At some of these the new manifest has its name, which no sync has brought to the disk.
+        job.kill_after(operations);
+        run_child(&stage.life, job, &stage.disk);
+        let stage = stage.again(false).again(true);
+        assert!(stage.has("a"), "{operations} {seed}");
+        killed += 1;
+    }
+    assert!(300 < killed);
 }

@@ -128,6 +128,8 @@ pub struct Store {
     written: u64,
     written_well: u64,
     asked: u64,
+    /// The last batch that was written under a policy that promises a sync, whatever the policy is now.
+    promised: u64,
     under_way: Option<Asked>,
     last_sync_ms: u64,
     last_delay_ms: u64,
@@ -136,8 +138,8 @@ pub struct Store {
     stamped: usize,
     /// A sync failed: only a rewrite heals.
     sync_failed: bool,
-    /// The mark that says so is there.
-    is_marked: bool,
+    /// What says so on disk.
+    mark: Mark,
     rewrite: Rewrite,
     /// The last batch that was written when a rewrite was wanted.
     wanted_at: Option<u64>,
@@ -145,6 +147,18 @@ pub struct Store {
     backup: Option<Box<backup::Backup>>,
     /// How the last backup ended, until somebody has been told.
     backed_up: Option<Result<(), String>>,
+}
+
+/// What a sync that failed leaves beside the log, for whoever starts on it, until all of it is in new files: even if the
+/// log was switched off meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Nothing is to be said.
+    None,
+    /// It is to be left: the disk has not even taken that.
+    Owed,
+    /// It is there.
+    Left,
 }
 
 /// Where a rewrite stands.
@@ -223,13 +237,14 @@ impl Store {
             written: 0,
             written_well: 0,
             asked: 0,
+            promised: 0,
             under_way: None,
             last_sync_ms: 0,
             last_delay_ms: 0,
             last_timestamp_secs: 0,
             stamped: 0,
             sync_failed: false,
-            is_marked: false,
+            mark: Mark::None,
             rewrite: Rewrite::None,
             wanted_at: None,
             retry_at_ms: 0,
@@ -360,7 +375,7 @@ impl Store {
         };
         self.ours = true;
         self.sync_failed = self.has_mark()?;
-        self.is_marked = self.sync_failed;
+        self.mark = if self.sync_failed { Mark::Left } else { Mark::None };
         self.adopt_file(file, !self.sync_failed);
         Ok(())
     }
@@ -455,8 +470,18 @@ impl Store {
         reader::total_bytes(&self.place, &self.manifest).unwrap_or(0)
     }
 
-    /// `CONFIG SET appendfsync`.
+    /// `CONFIG SET appendfsync`. Whatever it is changed to, what was acknowledged under `everysec` is synced within its
+    /// second; and under `always` nobody is shown what was written before and is not on disk yet.
     pub fn set_policy(&mut self, policy: AppendFsync, state: &mut State) {
+        if self.policy != AppendFsync::No {
+            self.promised = self.written;
+        }
+        if self.is_on() && policy == AppendFsync::Always && !state.gate.active {
+            state.gate.changed_before(self.written);
+            if !state.log.pending().is_empty() {
+                state.gate.changed_whole();
+            }
+        }
         self.policy = policy;
         state.gate.active = self.is_on() && policy == AppendFsync::Always;
         if let Some(file) = &mut self.file {
@@ -532,12 +557,14 @@ impl Store {
 
     /// The tick: retries a write that failed, syncs an idle tail, looks after the child, starts a rewrite that is due.
     pub fn tick(&mut self, engine: &mut Engine, now_ms: u64) {
+        if self.mark == Mark::Owed {
+            self.leave_mark();
+        }
         if !self.is_on() {
             return;
         }
         if !engine.state.persistence.last_write_ok {
             if self.sync_failed {
-                self.leave_mark();
                 if self.retry_at_ms <= now_ms {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::{
-    Asked, HEAL_AFTER_MS, Lasting, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Step,
-    Store,
+    Asked, HEAL_AFTER_MS, Lasting, Mark, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running,
+    Step, Store,
 };
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
@@ -413,10 +413,10 @@ impl Store {
         if heals {
             self.heal(state);
         }
-        if self.is_marked && !self.sync_failed {
+        if self.mark != Mark::None && !self.sync_failed {
             // A log that was switched off and on after a sync had failed has got rid of those files as well.
             self.remove_leftover(&self.place.unsynced_mark());
-            self.is_marked = false;
+            self.mark = Mark::None;
         }
         let figures = &mut state.persistence;
         figures.rewrite_in_progress = false;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Asked, Rewrite, SYNC_EVERY_MS, Step, Store};
+use super::{Asked, Mark, Rewrite, SYNC_EVERY_MS, Step, Store};
 use crate::config::AppendFsync;
 use crate::engine::Engine;
 use crate::io::aof::fault;
@@ -19,10 +19,11 @@ impl Store {
             return;
         }
         let unsynced = self.asked < self.written;
+        let second_is_over = self.last_sync_ms + SYNC_EVERY_MS <= now_ms;
         let due = match self.policy {
             AppendFsync::Always => unsynced,
-            AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
-            AppendFsync::No => false,
+            AppendFsync::Everysec => unsynced && second_is_over,
+            AppendFsync::No => self.asked < self.promised && second_is_over,
         };
         let wanted = (matches!(self.rewrite, Rewrite::Wanted) || self.backup_wants_sync()) && unsynced;
         if wanted || due && !self.syncs_are_held_off(state) {
@@ -197,9 +198,10 @@ impl Store {
 
     /// Until a disk that takes nothing takes the mark, this is tried on each tick.
     pub(super) fn leave_mark(&mut self) {
-        if !self.is_marked {
-            let mark = self.place.unsynced_mark();
-            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
+        if self.mark != Mark::Left {
+            let path = self.place.unsynced_mark();
+            let left = fault::again(|| self.place.disk().open(&path, How::CreateOrAppend)).is_ok();
+            self.mark = if left { Mark::Left } else { Mark::Owed };
         }
     }
 
