@@ -697,7 +697,10 @@ fn a_log_that_was_switched_off_broken_is_not_taken_for_whole() {
         // The disk did not take the mark either, so it is owed.
         stage.wait();
         let stage = stage.again(false);
-        assert!(!stage.life.borrow().engine.state.persistence.last_write_ok, "the kernel has it, the disk not");
+        assert!(
+            !stage.life.borrow().engine.state.persistence.last_write_ok,
+            "the kernel has it, the disk not"
+        );
         stage.wait();
         stage.child();
         stage.say("SET b 1");
@@ -742,4 +745,38 @@ fn a_start_makes_names_last_before_it_deletes_what_they_replace() {
         killed += 1;
     }
     assert!(300 < killed);
+}
+
+#[test]
+fn the_last_word_of_a_start_after_a_failed_sync_does_not_make_a_hole_of_what_is_torn() {
+    for (cut, seed) in (1..40).flat_map(|cut| (0..12).map(move |seed| (cut, seed))) {
+        let stage = Stage::new(AppendFsync::Always, seed);
+        stage.say("SET a 1");
+        stage.wait();
+        stage.disk.set_sync_ms(10);
+        stage.rewrite();
+        let manifest = Path::new("appendonlydir/appendonly.aof.manifest");
+        let names =
+            || stage.disk.read(manifest).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+        let before = names();
+        while names() == before {
+            stage.life.borrow_mut().idle(1);
+        }
+        // The manifest names a next increment, and what is written to this one now is not synced.
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.say("SET b 1");
+        stage.say("SET c 1");
+        stage.wait();
+        stage.disk.set_trouble(None);
+        let Stage { clock, disk, life, .. } = stage;
+        drop(life);
+        disk.restart();
+        disk.cut_at(Some(disk.figures().operations + cut));
+        drop(Life::start(&disk, &clock, plan(AppendFsync::Always), 7));
+        disk.cut();
+        disk.restart();
+        let life = Life::start(&disk, &clock, plan(AppendFsync::Always), 8);
+        let life = life.unwrap_or_else(|error| panic!("cut {cut} seed {seed}: {error}"));
+        assert!(life.units[0].data.contains_key(&(0, b"a".to_vec())), "cut {cut} seed {seed}");
+    }
 }

@@ -361,6 +361,7 @@ impl Store {
             }
             last = Some((loaded.path.clone(), loaded.report.good));
         }
+        self.sync_failed = self.has_mark()?;
         self.seal(&loaded).inspect_err(|_| self.leave_mark())?;
         self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
@@ -374,7 +375,6 @@ impl Store {
             }
         };
         self.ours = true;
-        self.sync_failed = self.has_mark()?;
         self.mark = if self.sync_failed { Mark::Left } else { Mark::None };
         self.adopt_file(file, !self.sync_failed);
         Ok(())
@@ -388,6 +388,10 @@ impl Store {
             return Ok(());
         };
         let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
+        if self.policy != AppendFsync::No {
+            // It was synced before; which proves nothing after one that failed.
+            file.set_synced(Some(if self.sync_failed { 0 } else { file.offset() }));
+        }
         if full.report.ending == Ending::Open {
             file.append(&[])?;
         }
