@@ -384,6 +384,10 @@ impl History<'_> {
             AppendFsync::Always | AppendFsync::Everysec if !is_sick => place,
             _ => self.synced.min(place),
         };
+        if self.synced < place {
+            // Whoever starts under `no` does not keep what was promised for a second later before a kill.
+            self.units.iter_mut().for_each(|unit| unit.lasts_soon = false);
+        }
     }
 }
 
