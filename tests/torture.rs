@@ -11,6 +11,10 @@ mod common;
 mod damage;
 #[path = "torture/disk.rs"]
 mod disk;
+#[path = "torture/child.rs"]
+mod child;
+#[path = "torture/healing.rs"]
+mod healing;
 #[path = "torture/history.rs"]
 mod history;
 #[path = "torture/life.rs"]

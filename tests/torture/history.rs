@@ -9,9 +9,10 @@ use std::rc::Rc;
 use kvick::config::AppendFsync;
 use kvick::io::aof::check::check;
 
+use crate::child::run_child;
 use crate::common::Random;
 use crate::disk::{Clock, Faults, Simulated};
-use crate::life::{self, BEGIN_MS, Backup, Data, Life, Plan, TICK_MS, Unit, read_copy, run_child};
+use crate::life::{self, BEGIN_MS, Backup, Data, Life, Plan, TICK_MS, Unit, read_copy};
 use crate::play::{Held, contents};
 
 /// Milliseconds that a turn may take in these stories.

@@ -56,9 +56,12 @@ use crate::io::rdb::copy;
 use crate::state::State;
 
 mod backup;
+mod mark;
 mod moment;
 mod rewrite;
 mod syncing;
+
+use mark::Mark;
 
 /// Milliseconds between two syncs under `everysec`.
 const SYNC_EVERY_MS: u64 = 1000;
@@ -147,18 +150,6 @@ pub struct Store {
     backup: Option<Box<backup::Backup>>,
     /// How the last backup ended, until somebody has been told.
     backed_up: Option<Result<(), String>>,
-}
-
-/// What a sync that failed leaves beside the log, for whoever starts on it, until all of it is in new files: even if the
-/// log was switched off meanwhile.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    /// Nothing is to be said.
-    None,
-    /// It is to be left: the disk has not even taken that.
-    Owed,
-    /// It is there.
-    Left,
 }
 
 /// Where a rewrite stands.
@@ -396,11 +387,6 @@ impl Store {
             file.append(&[])?;
         }
         file.sync_now()
-    }
-
-    /// Whether a sync failed before this start.
-    fn has_mark(&self) -> io::Result<bool> {
-        Ok(manifest::look_for(self.place.disk(), &self.place.unsynced_mark())?.is_some())
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use super::{Asked, Mark, Rewrite, SYNC_EVERY_MS, Step, Store};
+use super::{Asked, Rewrite, SYNC_EVERY_MS, Step, Store};
 use crate::config::AppendFsync;
 use crate::engine::Engine;
-use crate::io::aof::fault;
 use crate::io::aof::sync::What;
 use crate::io::clock;
-use crate::io::disk::How;
 use crate::state::State;
 use crate::state::turns::Cause;
 
@@ -193,15 +191,6 @@ impl Store {
             Rewrite::Running(running) => running.heals = false,
             Rewrite::Lasting(lasting) => lasting.heals = false,
             Rewrite::None | Rewrite::Wanted | Rewrite::Preparing(_) => {}
-        }
-    }
-
-    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
-    pub(super) fn leave_mark(&mut self) {
-        if self.mark != Mark::Left {
-            let path = self.place.unsynced_mark();
-            let left = fault::again(|| self.place.disk().open(&path, How::CreateOrAppend)).is_ok();
-            self.mark = if left { Mark::Left } else { Mark::Owed };
         }
     }
 
