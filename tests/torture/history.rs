@@ -1,5 +1,17 @@
 //! Histories: lives of a server one after the other on one disk, each cut off by a failing power, a kill or a clean
 //! stop, and what is found after each compared with what it may be.
+//!
+//! # What must be there
+//!
+//! In any case a prefix of one order of units, none of them half. Of what was acknowledged while the log counted:
+//!
+//! - after a kill or a stop: all of it;
+//! - after a cut of the power: what was run and acknowledged, or shown, under `always`, whatever the policy is since; what
+//!   was acknowledged under `everysec`, or better, longer ago than a second and what two syncs take, unless a start under
+//!   `no` came between; under `no` what the last rewrite, or switching off, or stopping has brought to the disk.
+//!
+//! The log does not count from when it is switched off until the first base after it is switched on again is done: till
+//! then there is what was there when it was switched off, or more.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
