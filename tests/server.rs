@@ -7,6 +7,8 @@ mod backup;
 mod disk;
 #[path = "server/network.rs"]
 mod network;
+#[path = "server/syncs.rs"]
+mod syncs;
 #[path = "server/tools.rs"]
 mod tools;
 
@@ -286,6 +288,42 @@ fn an_empty_directory_beside_our_data_is_refused() {
     let (code, log) = Server::start_refused(&args, folder.path());
     assert_eq!(Some(1), code, "{log}");
     assert!(log.contains("appendonlydir"), "the log does not tell where the data are\n{log}");
+}
+
+#[test]
+fn a_log_whose_manifest_is_gone_is_refused_with_the_way_out() {
+    if !is_kvick() {
+        return println!("skipped: redis-server begins a new log beside the data");
+    }
+    let server = Server::start(LOGGED);
+    server.client().say("SET k v");
+    let folder = server.into_folder();
+    let manifest = folder.path().join("data/appendonlydir/appendonly.aof.manifest");
+    let text = fs::read(&manifest).expect("a manifest");
+    fs::remove_file(&manifest).expect("removed");
+    let (code, log) = Server::start_refused(LOGGED, folder.path());
+    assert_eq!(Some(1), code, "{log}");
+    assert!(log.contains("is there but the manifest") && log.contains("Restore"), "{log}");
+    fs::write(&manifest, text).expect("restored");
+    let server = Server::start_in(&binary(), LOGGED, folder);
+    assert_eq!(1, server.client().say("DBSIZE").int());
+}
+
+#[test]
+fn a_log_is_not_switched_on_over_another_data_set() {
+    if !is_kvick() {
+        return println!("skipped: redis-server replaces the other log");
+    }
+    let server = Server::start(LOGGED);
+    server.client().say("SET k v");
+    let folder = server.into_folder();
+    let mut server = Server::start_in(&binary(), &["--appendonly", "no"], folder);
+    let reply = server.client().say("CONFIG SET appendonly yes");
+    let text = reply.error().expect("refused");
+    assert!(text.contains("that this server has not loaded") && text.contains("Restart with"), "{text}");
+    server.kill9();
+    let server = Server::start_in(&binary(), LOGGED, server.into_folder());
+    assert_eq!(1, server.client().say("DBSIZE").int());
 }
 
 #[test]

@@ -11,6 +11,10 @@ mod common;
 mod damage;
 #[path = "torture/disk.rs"]
 mod disk;
+#[path = "torture/child.rs"]
+mod child;
+#[path = "torture/healing.rs"]
+mod healing;
 #[path = "torture/history.rs"]
 mod history;
 #[path = "torture/life.rs"]
@@ -51,7 +55,8 @@ fn histories_of_power_cuts_kills_and_faults() {
     });
     println!("torture: {tally:?}");
     assert!(0 < tally.cuts && 0 < tally.kills && 0 < tally.faults && 0 < tally.heals && 0 < tally.gone);
-    assert!(0 < tally.backups);
+    assert!(0 < tally.backups && 0 < tally.changes && 0 < tally.served);
+    assert!(0 < tally.evicted && 0 < tally.expired && 0 < tally.expired_fields);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct Engine {
     pub(crate) now: UnixMs,
     /// How many bytes of memory are in use. The allocator knows, for the whole process; tests, of which many run
     /// in one process, count what is theirs.
-    pub(crate) used_memory: fn(&Keyspace) -> usize,
+    pub used_memory: fn(&Keyspace) -> usize,
     /// So many children share the pages: what need not be written is left alone.
     snapshots_running: u32,
     /// A table that grows now would grow at the cost of keys.

@@ -48,6 +48,12 @@ impl Gate {
         self.any = self.current();
     }
 
+    /// Batches up to this one may have changed anything, and nobody has noted what.
+    pub fn changed_before(&mut self, batch: u64) {
+        self.whole = self.whole.max(batch);
+        self.any = self.any.max(batch);
+    }
+
     /// The batch that a reader of this key depends on; 0 = none.
     pub fn of_key(&self, database: usize, hash: u64) -> u64 {
         self.open(self.whole.max(self.keys.get(&(database, hash)).copied().unwrap_or(0)))
@@ -96,6 +102,12 @@ mod tests {
         gate.set_synced(1);
         assert_eq!((gate.of_key(0, 8), gate.of_all()), (2, 2));
         gate.set_synced(2);
+        assert_eq!((gate.of_key(0, 7), gate.of_all()), (0, 0));
+        gate.close_batch();
+        gate.close_batch();
+        gate.changed_before(3);
+        assert_eq!((gate.of_key(0, 7), gate.of_all()), (3, 3));
+        gate.set_synced(3);
         assert_eq!((gate.of_key(0, 7), gate.of_all()), (0, 0));
     }
 }

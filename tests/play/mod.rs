@@ -10,6 +10,7 @@ use kvick::base::date::UnixMs;
 use kvick::base::quote::quoted;
 use kvick::config::Settings;
 use kvick::data::digest::Digest;
+use kvick::data::entry::Entry;
 use kvick::data::keyspace::Keyspace;
 use kvick::engine::Engine;
 use kvick::engine::replay::Replayed;
@@ -20,7 +21,8 @@ use kvick::state::session::Session;
 /// Steps of expiry that a tick may take; the work of a tick is bounded whatever there is to do.
 pub const STEPS_PER_TICK: usize = 8;
 
-/// A key's deadline and values; of a string, one value.
+/// A key's deadline and values; of a string, one value; of a hash a value for each field in their order, which says its
+/// deadline ([`field_deadline`]).
 pub type Held = (Option<i64>, &'static str, Vec<Vec<u8>>);
 
 /// An engine, its log so far, and the date.
@@ -222,6 +224,7 @@ pub fn contents(keys: &Keyspace) -> BTreeMap<(usize, Vec<u8>), Held> {
             let values = match (entry.string(), entry.list()) {
                 (Some(text), _) => vec![text.bytes(&mut [0; 20]).to_vec()],
                 (None, Some(list)) => list.iter().map(|item| item.to_vec()).collect(),
+                (None, None) if entry.hash().is_some() => fields(entry),
                 (None, None) => vec![Digest::of_value(entry).to_string().into_bytes()],
             };
             let held = (entry.deadline().map(|at| at.0), entry.kind().name(), values);
@@ -231,4 +234,31 @@ pub fn contents(keys: &Keyspace) -> BTreeMap<(usize, Vec<u8>), Held> {
         assert_eq!(dated, database.expiry().len(), "the index of database {number}");
     }
     found
+}
+
+/// The fields of a hash, in order: a deadline or nothing, field and value.
+fn fields(entry: &Entry) -> Vec<Vec<u8>> {
+    let pairs = entry.hash().into_iter().flat_map(|hash| hash.iter());
+    let mut fields: Vec<_> = pairs
+        .map(|pair| {
+            let mut text = pair.deadline.map(|at| at.0.to_string()).unwrap_or_default().into_bytes();
+            text.push(b' ');
+            pair.field.with_bytes(|field| text.extend_from_slice(quoted(field).as_bytes()));
+            text.push(b' ');
+            pair.value.with_bytes(|value| text.extend_from_slice(value));
+            text
+        })
+        .collect();
+    fields.sort_by(|one, other| after_deadline(one).cmp(after_deadline(other)));
+    fields
+}
+
+fn after_deadline(field: &[u8]) -> &[u8] {
+    &field[field.iter().position(|byte| *byte == b' ').unwrap_or(0)..]
+}
+
+/// The deadline of a field that [`contents`] has brought.
+pub fn field_deadline(field: &[u8]) -> Option<i64> {
+    let digits = &field[..field.len() - after_deadline(field).len()];
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -5,7 +5,7 @@
 
 use crate::common::client::encode;
 use crate::common::server::is_kvick;
-use crate::common::{Client, PATIENCE, Server, Value, poll_until, run, server, wait_until};
+use crate::common::{Client, Server, Value, poll_until, run, server, wait_until};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -210,12 +210,30 @@ fn a_file_system_without_room_refuses_writes_and_heals_within_a_tick() {
     }
 }
 
-/// A rewrite on a full disk leaves nothing behind, and is not tried again at once.
+/// A rewrite on a full disk leaves nothing behind, and is not tried again at once, though the log has grown.
 fn rewrites_fail_and_back_off(client: &mut Client, disk: &SmallDisk) {
+    assert_eq!(
+        Value::ok(),
+        client.say("CONFIG SET auto-aof-rewrite-min-size 1 auto-aof-rewrite-percentage 1")
+    );
     client.say("BGREWRITEAOF");
-    let is_there = poll_until(PATIENCE, || rewrite_is_over(client) || has_failed(client));
-    assert!(is_there);
+    wait_until("the rewrite has failed", || {
+        rewrite_is_over(client)
+            && client.say("INFO persistence").text().contains("aof_last_bgrewrite_status:err")
+    });
     let log = fs::read_dir(disk.0.join("appendonlydir")).expect("the log");
     let names: Vec<_> = log.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert!(!names.iter().any(|name| name.starts_with("temp-")), "{names:?}");
+    let failures = failed_rewrites(client);
+    assert!(0 < failures);
+    // Ten ticks, each of which would try.
+    let is_tried = poll_until(Duration::from_secs(1), || failures < failed_rewrites(client));
+    assert!(!is_tried, "it is tried again at once");
+    assert_eq!(Value::ok(), client.say("CONFIG SET auto-aof-rewrite-percentage 0"));
+}
+
+fn failed_rewrites(client: &mut Client) -> u64 {
+    let info = client.say("INFO persistence").text();
+    let count = info.lines().find_map(|line| line.strip_prefix("aof_rewrites_consecutive_failures:"));
+    count.expect("a figure").trim().parse().expect("a number")
 }

@@ -1,4 +1,4 @@
-//! Random commands of every type on a few keys, and which keys they touch.
+//! Random commands of every type on a few keys of two databases, and which keys they touch.
 
 use crate::common::Random;
 
@@ -10,57 +10,114 @@ const DEADLINE_MS: (i64, i64) = (1, 3000);
 pub struct Ask {
     /// The requests.
     pub requests: Vec<Vec<String>>,
-    /// What the replies may depend on; nothing: on anything.
-    pub keys: Vec<String>,
+    /// What the replies may depend on, with its database; `None`: anything.
+    pub keys: Option<Vec<(usize, String)>>,
+    /// The database that the client uses afterwards.
+    pub database: usize,
 }
 
 impl Ask {
+    /// One request in database 0.
     fn one(text: &str, keys: &[&str]) -> Ask {
-        let words = text.split(' ').map(str::to_owned).collect();
-        Ask { requests: vec![words], keys: keys.iter().map(|key| (*key).to_owned()).collect() }
+        let keys = keys.iter().map(|key| (0, (*key).to_owned())).collect();
+        Ask { requests: vec![words(text)], keys: Some(keys), database: 0 }
+    }
+
+    /// One request whose reply may depend on everything.
+    fn all(text: &str) -> Ask {
+        Ask { keys: None, ..Ask::one(text, &[]) }
+    }
+
+    /// The same in another database.
+    fn within(mut self, database: usize) -> Ask {
+        self.keys.iter_mut().flatten().for_each(|key| key.0 = database);
+        Ask { database, ..self }
+    }
+
+    /// And then those as well.
+    fn then(&mut self, more: Ask) {
+        self.requests.extend(more.requests);
+        self.keys = self.keys.take().zip(more.keys).map(|(keys, more)| [keys, more].concat());
     }
 }
 
-/// The next thing that client `client` asks for.
-pub fn ask(random: &mut Random, client: usize, number: u64) -> Ask {
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// The next thing that client `client` asks for, who uses this database.
+pub fn ask(random: &mut Random, client: usize, number: u64, database: usize) -> Ask {
     if random.chance(15) {
-        return transaction(random, number);
+        return transaction(random, number, database);
     }
-    if random.chance(12) {
-        return read(random);
+    if random.chance(5) {
+        let other = random.below(2);
+        return Ask { database: other, ..Ask::one(&format!("SELECT {other}"), &[]) };
     }
-    if random.chance(20) {
-        // What nobody else changes: every loss shows.
-        let key = format!("own{client}");
-        return Ask::one(&format!("RPUSH {key} {number}"), &[&key]);
-    }
-    write(random, number)
+    let ask = match random.below(100) {
+        0..12 => read(random),
+        12..20 => blocking(random),
+        20..36 => {
+            // What nobody else changes: every loss shows.
+            let key = format!("own{client}");
+            Ask::one(&format!("RPUSH {key} {number}"), &[&key])
+        }
+        _ => write(random, number),
+    };
+    ask.within(database)
 }
 
-fn transaction(random: &mut Random, number: u64) -> Ask {
-    let mut all = Ask { requests: Vec::new(), keys: Vec::new() };
+fn transaction(random: &mut Random, number: u64, database: usize) -> Ask {
+    let mut all = Ask { requests: Vec::new(), keys: Some(Vec::new()), database };
     if random.chance(30) {
         let key = name(random, "s");
-        all.requests.push(vec!["WATCH".to_owned(), key.clone()]);
-        all.keys.push(key);
+        all.then(Ask::one(&format!("WATCH {key}"), &[&key]).within(database));
     }
-    all.requests.push(vec!["MULTI".to_owned()]);
-    let pair = number.to_string();
+    all.then(Ask::one("MULTI", &[]));
     for key in ["half", "other"] {
         // The two are equal whenever nobody is in the middle.
-        all.requests.push(["SET", key, &pair].map(str::to_owned).to_vec());
-        all.keys.push(key.to_owned());
+        all.then(Ask::one(&format!("SET {key} {number}"), &[key]).within(database));
+        let elsewhere = if random.chance(30) { 1 - database } else { database };
+        if elsewhere != database {
+            all.then(Ask::one(&format!("SELECT {elsewhere}"), &[]));
+        }
         for _ in 0..random.below(3) {
-            let more = if random.chance(20) { read(random) } else { write(random, number) };
-            if more.keys.is_empty() {
-                continue;
+            let more = match random.below(10) {
+                0 | 1 => read(random),
+                2 => blocking(random),
+                _ => write(random, number),
+            };
+            if more.keys.is_some() {
+                all.then(more.within(elsewhere));
             }
-            all.requests.extend(more.requests);
-            all.keys.extend(more.keys);
+        }
+        if elsewhere != database {
+            all.then(Ask::one(&format!("SELECT {database}"), &[]));
         }
     }
-    all.requests.push(vec!["EXEC".to_owned()]);
+    if random.chance(5) {
+        // Whole databases among the rest: the pair is gone or somewhere else, and still a pair.
+        let text = *random.pick(&["SWAPDB 0 1", "FLUSHALL", "FLUSHDB"]);
+        all.then(Ask::all(text));
+    }
+    all.then(Ask::one("EXEC", &[]));
     all
+}
+
+/// Requests that wait for what others bring, some of them not for long.
+fn blocking(random: &mut Random) -> Ask {
+    let (l, other, z, x) = (name(random, "l"), name(random, "l"), name(random, "z"), name(random, "x"));
+    let secs = *random.pick(&["0", "0.2", "1"]);
+    let ms = *random.pick(&["0", "200", "1000"]);
+    match random.below(7) {
+        0 => Ask::one(&format!("BLPOP {l} {other} {secs}"), &[&l, &other]),
+        1 => Ask::one(&format!("BLMOVE {l} {other} LEFT RIGHT {secs}"), &[&l, &other]),
+        2 => Ask::one(&format!("BLMPOP {secs} 2 {l} {other} RIGHT COUNT 2"), &[&l, &other]),
+        3 => Ask::one(&format!("BZPOPMIN {z} {secs}"), &[&z]),
+        4 => Ask::one(&format!("XREAD BLOCK {ms} STREAMS {x} $"), &[&x]),
+        5 => Ask::one(&format!("XREADGROUP GROUP g me BLOCK {ms} STREAMS {x} >"), &[&x]),
+        _ => Ask::one(&format!("XREADGROUP GROUP g you COUNT 1 BLOCK {ms} NOACK STREAMS {x} >"), &[&x]),
+    }
 }
 
 fn name(random: &mut Random, kind: &str) -> String {
@@ -76,8 +133,8 @@ fn read(random: &mut Random) -> Ask {
         3 => Ask::one(&format!("HGETALL {h}"), &[&h]),
         4 => Ask::one(&format!("ZRANGE {z} 0 -1"), &[&z]),
         5 => Ask::one(&format!("EXISTS {s} {l} {h}"), &[&s, &l, &h]),
-        6 => Ask::one("DBSIZE", &[]),
-        _ => Ask::one("KEYS *", &[]),
+        6 => Ask::all("DBSIZE"),
+        _ => Ask::all("KEYS *"),
     }
 }
 
@@ -133,11 +190,14 @@ fn set(random: &mut Random) -> Ask {
 fn hash(random: &mut Random, number: u64) -> Ask {
     let h = name(random, "h");
     let field = random.below(10);
-    match random.below(5) {
+    let soon = random.range(DEADLINE_MS.0, DEADLINE_MS.1);
+    match random.below(9) {
         0 | 1 => Ask::one(&format!("HSET {h} f{field} {number}"), &[&h]),
         2 => Ask::one(&format!("HDEL {h} f{field}"), &[&h]),
-        // Further than any story goes.
-        3 => Ask::one(&format!("HPEXPIRE {h} 100000000 FIELDS 1 f{field}"), &[&h]),
+        3 => Ask::one(&format!("HEXPIRE {h} 100000 FIELDS 1 f{field}"), &[&h]),
+        4 => Ask::one(&format!("HPEXPIRE {h} {soon} FIELDS 1 f{field}"), &[&h]),
+        5 => Ask::one(&format!("HSETEX {h} PX {soon} FIELDS 1 f{field} {number}"), &[&h]),
+        6 => Ask::one(&format!("HGETEX {h} PERSIST FIELDS 1 f{field}"), &[&h]),
         _ => Ask::one(&format!("HINCRBY {h} n{field} 1"), &[&h]),
     }
 }
@@ -179,8 +239,13 @@ fn any(random: &mut Random) -> Ask {
 
 fn rare(random: &mut Random) -> Ask {
     match random.below(12) {
-        0 => Ask::one("FLUSHALL", &[]),
-        1 => Ask::one("FLUSHDB ASYNC", &[]),
+        0 => Ask::all("FLUSHALL"),
+        1 => Ask::all("FLUSHDB ASYNC"),
+        2 | 3 => Ask::all("SWAPDB 0 1"),
+        4 => {
+            let key = name(random, "s");
+            Ask::one(&format!("MOVE {key} 1"), &[&key])
+        }
         _ => any(random),
     }
 }

@@ -89,8 +89,7 @@ fn disk(files: &[(&str, &[u8])]) -> Simulated {
 }
 
 fn start(disk: &Simulated) -> Result<Data, String> {
-    let plan =
-        Plan { policy: AppendFsync::Everysec, rdb: false, clients: 0, rewrite_every: 0, backup_every: 0 };
+    let plan = Plan { rdb: false, clients: 0, ..Plan::plain(AppendFsync::Everysec) };
     let life = Life::start(disk, &Rc::new(Cell::new(0)), plan, 1);
     life.map(|life| contents(&life.engine.keys)).map_err(|error| error.to_string())
 }

@@ -1,31 +1,27 @@
 //! One life of a server on a simulated disk: the real engine and the real log in a turn like the server's, with
-//! clients that are lists of requests, time that is set, and a child that writes its base a step at a time.
+//! clients that are lists of requests, time that is set, and a child (`child.rs`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{self, IoSlice, Write};
-use std::os::fd::RawFd;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use kvick::base::date::UnixMs;
-use kvick::config::{AppendFsync, Settings};
+use kvick::config::{AppendFsync, MaxmemoryPolicy, Settings};
 use kvick::engine::Engine;
-use kvick::io::aof::child::{Work, Writers};
 use kvick::io::aof::manifest::{self, Found, Place};
 use kvick::io::aof::reader;
 use kvick::io::aof::store::{Machine, Sendable, Store};
-use kvick::io::child::{Finished, Writer};
-use kvick::io::disk::{Disk, How, Look, SharedFile};
 use kvick::io::load::{Quietly, Rdb, Replay};
 use kvick::resp::request::Request;
-use kvick::state::server::Persistence;
 use kvick::state::session::Session;
 
+use crate::child::{Jobs, Marks, Patient};
 use crate::commands::{Ask, ask};
 use crate::common::Random;
 use crate::disk::{Clock, Helper, Simulated};
-use crate::play::{Held, contents, reply_text};
+use crate::play::{Held, contents, field_deadline, reply_text};
 
 /// The date at which every story begins.
 pub const BEGIN_MS: u64 = 1_800_000_000_000;
@@ -45,8 +41,41 @@ pub struct Unit {
     pub batch: u64,
     /// A client has heard that it was done.
     pub told: bool,
-    /// A client has seen what it did.
-    pub seen: bool,
+    /// A client has heard of it, or has seen what it did, under `appendfsync always`.
+    pub lasts: bool,
+    /// A client has heard that it was done, under `everysec` or better.
+    pub lasts_soon: bool,
+}
+
+impl Unit {
+    /// This is there, and nobody has heard of it.
+    pub fn of(data: Rc<Data>, at_ms: u64, batch: u64) -> Unit {
+        Unit { data, at_ms, batch, told: false, lasts: false, lasts_soon: false }
+    }
+}
+
+/// What the server promises of what it acknowledges, the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Promise {
+    /// The log is off, or its first base is not done.
+    Nothing,
+    /// It is there after a kill.
+    Kills,
+    /// And after a cut of the power some time later.
+    Soon,
+    /// And after any cut.
+    AtOnce,
+}
+
+/// A log that was switched off, and has not got its first base since.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncounted {
+    /// The last unit that must be there.
+    pub floor: usize,
+    /// The disk did not take all of it before it was switched off.
+    pub is_sick: bool,
+    /// Rewrites that were done when it was switched on, if it was.
+    rewrites: Option<u64>,
 }
 
 /// A request whose reply has not come.
@@ -57,12 +86,17 @@ struct Pending {
     did: Option<usize>,
     /// The last unit that it may have seen, its own included.
     saw: usize,
+    /// What was promised when it ran.
+    ran: Promise,
+    /// It waits for a key.
+    waits: bool,
 }
 
 struct Client {
     token: usize,
     received: Vec<u8>,
     pending: VecDeque<Pending>,
+    database: usize,
 }
 
 /// What a story is about.
@@ -78,7 +112,23 @@ pub struct Plan {
     pub rewrite_every: usize,
     /// The same of backups.
     pub backup_every: usize,
+    /// One turn in so many changes the policy, or switches the log off or on; zero: none.
+    pub change_every: usize,
+    /// So many keys fit into memory; zero: any.
+    pub keys_max: usize,
 }
+
+impl Plan {
+    /// One client, and nothing that comes by itself.
+    pub fn plain(policy: AppendFsync) -> Plan {
+        let (rdb, clients) = (true, 1);
+        Plan { policy, rdb, clients, rewrite_every: 0, backup_every: 0, change_every: 0, keys_max: 0 }
+    }
+}
+
+/// Bytes that each key is said to take, and that are in use besides.
+const KEY_BYTES: usize = 1 << 20;
+const OTHER_BYTES: usize = 1 << 30;
 
 /// A backup that was asked for.
 #[derive(Clone, Debug)]
@@ -90,24 +140,6 @@ pub struct Backup {
     /// It was said to be done.
     pub told: bool,
 }
-
-/// A base that is to be written.
-pub struct Job {
-    work: Work,
-    pieces: Vec<Vec<u8>>,
-    shared: Rc<ChildState>,
-}
-
-#[derive(Default)]
-struct ChildState {
-    path: PathBuf,
-    killed: Cell<bool>,
-    /// After so many operations of the disk it is killed.
-    lives_for: Cell<Option<u64>>,
-    ended: RefCell<Option<Finished>>,
-}
-
-type Jobs = Rc<RefCell<Option<Job>>>;
 
 /// A server and its clients.
 pub struct Life {
@@ -123,217 +155,24 @@ pub struct Life {
     pub replies: u64,
     pub jobs: Jobs,
     pub backups: Vec<Backup>,
+    /// The log is off, or has no base yet.
+    pub uncounted: Option<Uncounted>,
+    /// The last unit in a base that counts.
+    pub rewritten: usize,
+    /// How often clients were served that had waited.
+    pub served: u64,
+    /// How often the policy or the log was changed.
+    pub changes: u64,
+    /// The policy has been `no` at some time.
+    pub was_no: bool,
+    marks: Rc<Marks>,
+    rewrites: u64,
     clients: Vec<Client>,
     clock: Clock,
     next_tick_ms: u64,
-    /// The last unit that changed each key, and anything.
-    changed: BTreeMap<Vec<u8>, usize>,
+    /// The last unit that changed each key.
+    changed: BTreeMap<(usize, Vec<u8>), usize>,
     numbers: u64,
-}
-
-/// Writers of bases that write when they are told to.
-struct Patient {
-    jobs: Jobs,
-    random: RefCell<Random>,
-}
-
-/// Keeps each piece that was written.
-struct Pieces(Vec<Vec<u8>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.push(bytes.to_vec());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Writers for Patient {
-    fn start(&self, engine: &mut Engine, _: Option<RawFd>, work: &Work) -> io::Result<Box<dyn Writer>> {
-        let mut random = self.random.borrow_mut();
-        if random.chance(3) {
-            return Err(io::Error::other("cannot fork"));
-        }
-        let mut pieces = Pieces(Vec::new());
-        work.write(engine, &mut pieces, &mut |_| {})?;
-        let path = work.place.temporary_base(random.below(1000) as u32);
-        let shared = Rc::new(ChildState { path, ..ChildState::default() });
-        let job = Job { work: work.clone(), pieces: pieces.0, shared: Rc::clone(&shared) };
-        assert!(self.jobs.replace(Some(job)).is_none(), "two children at once");
-        Ok(Box::new(Patiently { shared, jobs: Rc::clone(&self.jobs) }))
-    }
-}
-
-struct Patiently {
-    shared: Rc<ChildState>,
-    jobs: Jobs,
-}
-
-impl Writer for Patiently {
-    fn pid(&self) -> i32 {
-        1
-    }
-
-    fn path(&self) -> &Path {
-        &self.shared.path
-    }
-
-    fn cow_bytes(&self) -> u64 {
-        0
-    }
-
-    fn watch(&mut self, _: &mut Persistence) -> Option<Finished> {
-        self.shared.ended.borrow_mut().take()
-    }
-
-    fn end(&mut self) {
-        self.shared.killed.set(true);
-        self.jobs.replace(None);
-    }
-}
-
-/// The disk as a child sees it: between its operations the server goes on, and a child that was killed does nothing.
-struct Between {
-    disk: Simulated,
-    child: Rc<ChildState>,
-    go_on: Box<dyn Fn()>,
-}
-
-impl std::fmt::Debug for Between {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.disk.fmt(out)
-    }
-}
-
-impl Between {
-    fn step(&self) -> io::Result<()> {
-        (self.go_on)();
-        let lives_for = self.child.lives_for.get().map(|left| left.checked_sub(1));
-        self.child.lives_for.set(lives_for.flatten());
-        if lives_for == Some(None) {
-            self.child.killed.set(true);
-        }
-        if self.child.killed.get() { Err(io::Error::other("killed")) } else { Ok(()) }
-    }
-}
-
-#[derive(Debug)]
-struct ChildFile {
-    file: SharedFile,
-    disk: Rc<Between>,
-}
-
-impl kvick::io::disk::DiskFile for ChildFile {
-    fn read_at(&self, bytes: &mut [u8], from: u64) -> io::Result<usize> {
-        self.disk.step()?;
-        self.file.read_at(bytes, from)
-    }
-
-    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.disk.step()?;
-        self.file.write(pieces)
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.disk.step()?;
-        self.file.set_len(length)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.disk.step()?;
-        self.disk.disk.sync_elsewhere(&self.file)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.disk.step()?;
-        self.file.size()
-    }
-
-    fn claim(&self) -> io::Result<bool> {
-        self.file.claim()
-    }
-
-    fn descriptor(&self) -> RawFd {
-        self.file.descriptor()
-    }
-}
-
-/// A share of [`Between`], for the files that are open on it.
-#[derive(Debug)]
-struct ChildDisk(Rc<Between>);
-
-impl Disk for ChildDisk {
-    fn open(&self, path: &Path, how: How) -> io::Result<SharedFile> {
-        self.0.step()?;
-        let file = self.0.disk.open(path, how)?;
-        Ok(Rc::new(ChildFile { file, disk: Rc::clone(&self.0) }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.step()?;
-        self.0.disk.rename(from, to)
-    }
-
-    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.step()?;
-        self.0.disk.link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.step()?;
-        self.0.disk.remove(path)
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.0.step()?;
-        self.0.disk.create_directory(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
-        self.0.step()?;
-        self.0.disk.list(directory)
-    }
-
-    fn look(&self, path: &Path) -> io::Result<Look> {
-        self.0.step()?;
-        self.0.disk.look(path)
-    }
-}
-
-impl Job {
-    /// The child is killed after so many operations of the disk.
-    pub fn kill_after(&self, operations: u64) {
-        self.shared.lives_for.set(Some(operations));
-    }
-}
-
-/// Lets the child write all it has to, while `life` goes on.
-pub fn run_child(life: &Rc<RefCell<Life>>, job: Job, disk: &Simulated) {
-    let Job { work, pieces, shared } = job;
-    let go_on = {
-        let (life, disk) = (Rc::clone(life), disk.clone());
-        Box::new(move || {
-            let turns = life.borrow_mut().random.below(3);
-            for _ in 0..turns {
-                if !disk.is_off() {
-                    life.borrow_mut().turn();
-                }
-            }
-        })
-    };
-    let between = Rc::new(Between { disk: disk.clone(), child: Rc::clone(&shared), go_on });
-    let place = work.place.clone().on(Rc::new(ChildDisk(between)));
-    let path = shared.path.clone();
-    let done =
-        Work { place, ..work }.run(&path, |out| pieces.iter().try_for_each(|piece| out.write_all(piece)));
-    let ended = match done {
-        Ok(()) => Finished::Done,
-        Err(error) => Finished::Failed(error.to_string()),
-    };
-    shared.ended.replace(Some(ended));
 }
 
 pub fn settings(plan: Plan) -> Settings {
@@ -342,6 +181,11 @@ pub fn settings(plan: Plan) -> Settings {
     settings.aof_use_rdb_preamble = plan.rdb;
     settings.auto_aof_rewrite_min_size = 4096;
     settings.databases = 2;
+    if plan.keys_max != 0 {
+        settings.maxmemory = (OTHER_BYTES + plan.keys_max * KEY_BYTES) as u64;
+        // The pairs of transactions have no deadlines, and so are never half gone.
+        settings.maxmemory_policy = MaxmemoryPolicy::VolatileTtl;
+    }
     settings
 }
 
@@ -355,7 +199,12 @@ impl Life {
         let settings = settings(plan);
         let mut engine = Engine::new(settings.clone(), seed);
         let jobs = Jobs::default();
-        let writers = Patient { jobs: Rc::clone(&jobs), random: RefCell::new(Random::new(seed ^ 1)) };
+        let marks = Rc::new(Marks::default());
+        let random = RefCell::new(Random::new(seed ^ 1));
+        let writers = Patient { jobs: Rc::clone(&jobs), marks: Rc::clone(&marks), random };
+        engine.used_memory = |keys| {
+            OTHER_BYTES + keys.databases().iter().map(|database| database.len()).sum::<usize>() * KEY_BYTES
+        };
         let machine = Machine {
             disk: Rc::new(disk.clone()),
             syncer: Box::new(Helper::new(disk)),
@@ -375,6 +224,7 @@ impl Life {
                 token: engine.open_session(Session::default()),
                 received: Vec::new(),
                 pending: VecDeque::new(),
+                database: 0,
             })
             .collect();
         let data = Rc::new(contents(&engine.keys));
@@ -383,11 +233,18 @@ impl Life {
             store,
             plan,
             random: Random::new(seed),
-            units: vec![Unit { data, at_ms: clock.get(), batch: 0, told: true, seen: true }],
+            units: vec![Unit::of(data, clock.get(), 0)],
             turns: 0,
             replies: 0,
             jobs,
             backups: Vec::new(),
+            uncounted: None,
+            rewritten: 0,
+            served: 0,
+            changes: 0,
+            was_no: plan.policy == AppendFsync::No,
+            marks,
+            rewrites: 0,
             clients,
             clock: Rc::clone(clock),
             next_tick_ms: 0,
@@ -413,8 +270,12 @@ impl Life {
         self.fiddle();
         for client in 0..self.clients.len() {
             for _ in 0..self.random.below(3) {
+                if self.engine.is_blocked(self.clients[client].token) {
+                    break;
+                }
                 self.numbers += 1;
-                let ask = ask(&mut self.random, client, self.numbers);
+                let database = self.clients[client].database;
+                let ask = ask(&mut self.random, client, self.numbers, database);
                 self.ask(client, ask);
             }
         }
@@ -426,8 +287,69 @@ impl Life {
         self.begin_turn();
         self.store.synced(&mut self.engine, self.clock.get());
         let request = text.split(' ').map(str::to_owned).collect();
-        self.ask(0, Ask { requests: vec![request], keys: Vec::new() });
+        self.ask(0, Ask { requests: vec![request], keys: None, database: 0 });
         self.end_turn();
+    }
+
+    /// `CONFIG SET appendfsync`, as the server grants it.
+    pub fn set_policy(&mut self, policy: AppendFsync) {
+        self.engine.state.settings.appendfsync = policy;
+        self.store.set_policy(policy, &mut self.engine.state);
+        self.was_no |= policy == AppendFsync::No;
+        self.changes += 1;
+    }
+
+    /// `CONFIG SET appendonly no`. What is on disk then counts until the log is on again and has a base.
+    pub fn switch_off(&mut self) {
+        let flushed = self.store.flush(&mut self.engine.state).is_ok();
+        let floor = if flushed { self.units.len() - 1 } else { self.floor() };
+        let first = Uncounted { floor, is_sick: !flushed, rewrites: None };
+        let before = self.uncounted.unwrap_or(first);
+        self.uncounted = Some(Uncounted { is_sick: !flushed | before.is_sick, rewrites: None, ..before });
+        self.store.switch_off(&mut self.engine);
+        self.engine.state.settings.appendonly = false;
+        self.changes += 1;
+    }
+
+    /// `CONFIG SET appendonly yes`; it may be refused.
+    pub fn switch_on(&mut self) {
+        self.engine.state.settings.appendonly = true;
+        if self.store.switch_on(&mut self.engine, self.clock.get()).is_err() {
+            self.engine.state.settings.appendonly = false;
+        } else if let Some(uncounted) = &mut self.uncounted {
+            uncounted.rewrites = Some(self.engine.state.persistence.rewrites);
+        }
+        self.changes += 1;
+    }
+
+    /// The last unit that a cut of the power may not take, and no backup either.
+    pub fn floor(&self) -> usize {
+        let synced = self.engine.state.gate.synced();
+        let lasts = |unit: &Unit| unit.lasts || unit.batch <= synced;
+        self.units.iter().rposition(lasts).unwrap_or(0).max(self.rewritten)
+    }
+
+    /// What is promised of what is acknowledged now.
+    fn promise(&self) -> Promise {
+        match self.engine.state.settings.appendfsync {
+            _ if self.uncounted.is_some() => Promise::Nothing,
+            AppendFsync::Always => Promise::AtOnce,
+            AppendFsync::Everysec => Promise::Soon,
+            AppendFsync::No => Promise::Kills,
+        }
+    }
+
+    /// A rewrite may be over.
+    fn note_rewrites(&mut self) {
+        let rewrites = self.engine.state.persistence.rewrites;
+        if self.rewrites < rewrites {
+            self.rewrites = rewrites;
+            self.rewritten = self.marks.finished.get();
+        }
+        let begun = self.uncounted.and_then(|uncounted| uncounted.rewrites);
+        if begun.is_some_and(|begun| begun < rewrites) && self.store.is_on() {
+            self.uncounted = None;
+        }
     }
 
     /// Whether the client was told of the last change.
@@ -449,6 +371,24 @@ impl Life {
         (process.mono_ms, process.now_ms) = (now_ms, BEGIN_MS as i64 + now_ms as i64);
         process.now_micros = process.now_ms * 1000;
         self.engine.set_now(UnixMs((BEGIN_MS + now_ms) as i64));
+        self.engine.end_waits(now_ms);
+        self.end_waits(None);
+    }
+
+    /// Clients that waited and do not any more: they were served, and have seen everything, or have waited long enough
+    /// and have seen nothing.
+    fn end_waits(&mut self, served: Option<(Option<usize>, usize)>) {
+        let ran = self.promise();
+        for client in &mut self.clients {
+            let Some(pending) = client.pending.back_mut().filter(|pending| pending.waits) else { continue };
+            if self.engine.is_blocked(client.token) {
+                continue;
+            }
+            pending.waits = false;
+            pending.ran = ran;
+            self.served += u64::from(served.is_some());
+            (pending.did, pending.saw) = served.unwrap_or((None, 0));
+        }
     }
 
     fn fiddle(&mut self) {
@@ -460,9 +400,21 @@ impl Life {
             self.store.watch_child(&mut self.engine, now_ms);
         }
         if self.plan.backup_every != 0 && self.random.below(self.plan.backup_every) == 0 {
-            let target = PathBuf::from(format!("backup-{}-{}", self.numbers, self.units.len()));
+            let target = PathBuf::from(format!("backup-{}-{}", self.numbers, self.backups.len()));
             self.back_up(&target);
         }
+        if self.plan.change_every != 0 && self.random.below(self.plan.change_every) == 0 {
+            match self.random.below(6) {
+                0 if self.store.is_on() => self.switch_off(),
+                0..3 if !self.store.is_on() => self.switch_on(),
+                _ => {
+                    let policies = [AppendFsync::Always, AppendFsync::Everysec, AppendFsync::No];
+                    let policy = *self.random.pick(&policies);
+                    self.set_policy(policy);
+                }
+            }
+        }
+        self.note_rewrites();
     }
 
     /// Asks for a backup.
@@ -490,6 +442,7 @@ impl Life {
             self.store.tick(&mut self.engine, now_ms);
         }
         self.store.write(&mut self.engine.state, now_ms);
+        self.note_rewrites();
         self.hear_of_backup();
         let sendable = self.store.sendable(&self.engine.state);
         for client in 0..self.clients.len() {
@@ -498,6 +451,9 @@ impl Life {
         self.engine.expire_step();
         self.engine.table_step();
         self.engine.free_step();
+        if self.engine.evict_step() || self.plan.keys_max != 0 {
+            self.note_unit();
+        }
     }
 
     /// One client's requests run, all of them in this turn.
@@ -510,15 +466,24 @@ impl Life {
             let prepared = self.engine.prepare(token, request.args());
             self.engine.run(token, request.args(), prepared);
             while self.engine.run_queued(token).is_some() {}
+            self.engine.serve_ready(Some(token));
             self.engine.leave(token);
-            is_write |= !matches!(words[0].as_str(), "GET" | "MGET" | "DBSIZE" | "KEYS" | "WATCH");
+            is_write |= !matches!(words[0].as_str(), "GET" | "MGET" | "DBSIZE" | "KEYS" | "WATCH" | "SELECT");
         }
         let did = if is_write { self.note_unit() } else { None };
         let last = self.units.len() - 1;
-        let of_key = |key: &String| self.changed.get(key.as_bytes()).copied().unwrap_or(0);
-        let saw = if ask.keys.is_empty() { last } else { ask.keys.iter().map(of_key).max().unwrap_or(0) };
-        let replies = ask.requests.len();
-        self.clients[client].pending.push_back(Pending { ask, replies, did, saw });
+        // Whom that has served has written into the same batch, and is told when it is there.
+        self.end_waits(Some((did, last)));
+        let of_key = |(database, key): &(usize, String)| {
+            self.changed.get(&(*database, key.as_bytes().to_vec())).copied().unwrap_or(0)
+        };
+        let seen = |keys: &Vec<_>| keys.iter().map(of_key).max().unwrap_or(0);
+        let saw = ask.keys.as_ref().map_or(last, seen);
+        let (replies, ran) = (ask.requests.len(), self.promise());
+        let waits = self.engine.is_blocked(token);
+        let client = &mut self.clients[client];
+        client.database = ask.database;
+        client.pending.push_back(Pending { ask, replies, did, saw, ran, waits });
     }
 
     /// Something may have changed: a unit more, if it has.
@@ -531,32 +496,23 @@ impl Life {
         let number = self.units.len();
         let date = (BEGIN_MS + self.clock.get()) as i64;
         let all: BTreeSet<_> = before.keys().chain(data.keys()).collect();
-        let mut is_change = false;
-        for key in all {
-            let (then, now) = (before.get(key), data.get(key));
-            let expired = now.is_none() && then.is_some_and(|(at, _, _)| at.is_some_and(|at| at <= date));
-            if then != now && !expired {
-                self.changed.insert(key.1.clone(), number);
-                is_change = true;
-            }
-        }
-        if !is_change {
+        let live = |held: Option<&Held>| held.and_then(|held| alive(held, date));
+        let changed: Vec<_> =
+            all.into_iter().filter(|key| live(before.get(*key)) != live(data.get(*key))).cloned().collect();
+        if changed.is_empty() {
             return None;
         }
+        self.changed.extend(changed.into_iter().map(|key| (key, number)));
         let batch = self.engine.state.gate.current();
-        self.units.push(Unit {
-            data: Rc::new(data),
-            at_ms: self.clock.get(),
-            batch,
-            told: false,
-            seen: false,
-        });
+        self.units.push(Unit::of(Rc::new(data), self.clock.get(), batch));
+        self.marks.units.set(number);
         Some(number)
     }
 
     /// Sends what may go, and reads it as the client.
     fn send(&mut self, client: usize, sendable: Sendable) {
-        let Client { token, received, pending } = &mut self.clients[client];
+        let promise = self.promise();
+        let Client { token, received, pending, .. } = &mut self.clients[client];
         let session = &mut self.engine.state.sessions[*token];
         if sendable.written < session.last_write_batch {
             return;
@@ -578,17 +534,40 @@ impl Life {
             let first = pending.front_mut().expect("nobody is told what he has not asked for");
             first.replies -= 1;
             if first.replies == 0 {
-                let Pending { ask, did, saw, .. } = pending.pop_front().expect("it was there");
+                let Pending { ask, did, saw, ran, .. } = pending.pop_front().expect("it was there");
                 // Whoever is refused has learnt nothing; of a transaction that is refused, not even EXEC's reply.
-                let is_refused = text.starts_with("(error) MISCONF") || text.starts_with("(error) EXECABORT");
-                if !is_refused {
-                    self.units[saw].seen = true;
-                    did.into_iter().for_each(|did| self.units[did].told = true);
+                let refusals = ["(error) MISCONF", "(error) EXECABORT", "(error) OOM"];
+                if !refusals.iter().any(|refusal| text.starts_with(refusal)) {
+                    // What was promised both when it ran and when it was said.
+                    let promise = promise.min(ran);
+                    self.units[saw].lasts |= promise == Promise::AtOnce;
+                    if let Some(did) = did {
+                        let unit = &mut self.units[did];
+                        unit.told = true;
+                        unit.lasts |= promise == Promise::AtOnce;
+                        unit.lasts_soon |= Promise::Soon <= promise;
+                    }
                     check_reply(&ask, &text);
                 }
             }
         }
     }
+}
+
+/// What of a value is left at a date; nothing, if it has expired.
+pub fn alive(held: &Held, date: i64) -> Option<Held> {
+    let (deadline, kind, values) = held;
+    if deadline.is_some_and(|at| at <= date) {
+        return None;
+    }
+    let mut values = values.clone();
+    if *kind == "hash" {
+        values.retain(|field| field_deadline(field).is_none_or(|at| date < at));
+        if values.is_empty() {
+            return None;
+        }
+    }
+    Some((*deadline, kind, values))
 }
 
 fn check_reply(ask: &Ask, text: &str) {

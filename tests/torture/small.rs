@@ -13,63 +13,64 @@ use kvick::io::aof::manifest::{self, Manifest, Place};
 use kvick::io::aof::store::{Machine, Store};
 use kvick::io::disk::{Disk, Real};
 
+use crate::child::run_child;
 use crate::disk::{Clock, Helper, Simulated, Trouble};
-use crate::life::{BEGIN_MS, Life, Plan, read_copy, run_child, settings};
+use crate::life::{BEGIN_MS, Life, Plan, read_copy, settings};
 
 /// Ticks after which everything that comes by itself has come.
 const SOME_TICKS: usize = 30;
 
-fn plan(policy: AppendFsync) -> Plan {
-    Plan { policy, rdb: true, clients: 1, rewrite_every: 0, backup_every: 0 }
+pub fn plan(policy: AppendFsync) -> Plan {
+    Plan::plain(policy)
 }
 
 /// A server on a disk.
-struct Stage {
-    policy: AppendFsync,
-    clock: Clock,
-    disk: Simulated,
-    life: Rc<RefCell<Life>>,
+pub struct Stage {
+    pub policy: AppendFsync,
+    pub clock: Clock,
+    pub disk: Simulated,
+    pub life: Rc<RefCell<Life>>,
 }
 
 impl Stage {
-    fn new(policy: AppendFsync, seed: u64) -> Stage {
+    pub fn new(policy: AppendFsync, seed: u64) -> Stage {
         let clock = Clock::default();
         let disk = Simulated::new(seed, Rc::clone(&clock));
         let life = Life::start(&disk, &clock, plan(policy), seed).expect("started");
         Stage { policy, clock, disk, life: Rc::new(RefCell::new(life)) }
     }
 
-    fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         self.life.borrow_mut().say(text);
     }
 
-    fn wait(&self) {
+    pub fn wait(&self) {
         (0..SOME_TICKS).for_each(|_| self.life.borrow_mut().idle(100));
     }
 
-    fn is_told(&self) -> bool {
+    pub fn is_told(&self) -> bool {
         self.life.borrow().is_told()
     }
 
     /// Lets the child that waits do its work, and the server see it.
-    fn child(&self) {
+    pub fn child(&self) {
         let job = self.life.borrow().jobs.take().expect("a child waits");
         run_child(&self.life, job, &self.disk);
         self.wait();
     }
 
-    fn rewrite(&self) {
+    pub fn rewrite(&self) {
         let life = &mut *self.life.borrow_mut();
         life.store.ask_for_rewrite(&mut life.engine.state).expect("it may be asked for");
     }
 
-    fn flush(&self) -> std::io::Result<()> {
+    pub fn flush(&self) -> std::io::Result<()> {
         let life = &mut *self.life.borrow_mut();
         life.store.flush(&mut life.engine.state)
     }
 
     /// Another server, after the power was cut or the first one was killed.
-    fn again(self, is_cut: bool) -> Stage {
+    pub fn again(self, is_cut: bool) -> Stage {
         if is_cut {
             self.disk.cut();
         }
@@ -80,7 +81,7 @@ impl Stage {
         Stage { policy, clock, disk, life: Rc::new(RefCell::new(life)) }
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         let life = self.life.borrow();
         life.units[life.units.len() - 1].data.contains_key(&(0, key.as_bytes().to_vec()))
     }

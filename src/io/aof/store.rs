@@ -22,8 +22,10 @@
 //!
 //! Records that could not be written stay in memory, and writes are refused until they are in the file. A sync that
 //! failed is not tried again, as the kernel forgets what it could not write: a rewrite puts all data into new files
-//! instead, and when its base is on disk everything is. Its increment has a temporary name until then, as when the log
-//! is switched on: the manifest must not name it while the file before it may have a hole.
+//! instead, and when its base is on disk, and what was written to its increment meanwhile, everything is. The helper
+//! brings that there as well: a disk that has failed may be slow for long, and nobody who reads waits for it. The
+//! increment has a temporary name until the base is whole, as when the log is switched on: the manifest must not name it
+//! while the file before it may have a hole.
 //!
 //! # What the start makes sure of
 //!
@@ -33,6 +35,7 @@
 //! the disk, as a cut of the power takes what the mark is about as well. A start that finds the mark is one after a
 //! sync that failed.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -53,9 +56,12 @@ use crate::io::rdb::copy;
 use crate::state::State;
 
 mod backup;
+mod mark;
 mod moment;
 mod rewrite;
 mod syncing;
+
+use mark::Mark;
 
 /// Milliseconds between two syncs under `everysec`.
 const SYNC_EVERY_MS: u64 = 1000;
@@ -96,6 +102,8 @@ enum Asked {
     Step,
     /// Of what a backup consists of.
     Backup,
+    /// Of what a rewrite ends with; and of the file that is written to, the same as above.
+    Last(u64, u64),
     /// Of what is of no use any more.
     Gone,
 }
@@ -123,6 +131,8 @@ pub struct Store {
     written: u64,
     written_well: u64,
     asked: u64,
+    /// The last batch that was written under a policy that promises a sync, whatever the policy is now.
+    promised: u64,
     under_way: Option<Asked>,
     last_sync_ms: u64,
     last_delay_ms: u64,
@@ -131,8 +141,8 @@ pub struct Store {
     stamped: usize,
     /// A sync failed: only a rewrite heals.
     sync_failed: bool,
-    /// The mark that says so is there.
-    is_marked: bool,
+    /// What says so on disk.
+    mark: Mark,
     rewrite: Rewrite,
     /// The last batch that was written when a rewrite was wanted.
     wanted_at: Option<u64>,
@@ -149,6 +159,7 @@ enum Rewrite {
     Wanted,
     Preparing(Box<Preparing>),
     Running(Box<Running>),
+    Lasting(Box<Lasting>),
 }
 
 /// An increment that the manifest is about to name, and what has still to be synced for that.
@@ -170,6 +181,14 @@ enum Step {
     Published(SharedFile),
     /// Nothing.
     Ready,
+}
+
+/// A rewrite whose manifest is in force, and what has still to be synced before it counts.
+struct Lasting {
+    /// Directories whose names a power cut might take back, then perhaps the increment.
+    todo: VecDeque<SharedFile>,
+    /// It heals what a sync that failed has left.
+    heals: bool,
 }
 
 struct Running {
@@ -209,13 +228,14 @@ impl Store {
             written: 0,
             written_well: 0,
             asked: 0,
+            promised: 0,
             under_way: None,
             last_sync_ms: 0,
             last_delay_ms: 0,
             last_timestamp_secs: 0,
             stamped: 0,
             sync_failed: false,
-            is_marked: false,
+            mark: Mark::None,
             rewrite: Rewrite::None,
             wanted_at: None,
             retry_at_ms: 0,
@@ -332,6 +352,7 @@ impl Store {
             }
             last = Some((loaded.path.clone(), loaded.report.good));
         }
+        self.sync_failed = self.has_mark()?;
         self.seal(&loaded).inspect_err(|_| self.leave_mark())?;
         self.sync_names()?;
         self.manifest.delete_history(&self.place)?;
@@ -345,8 +366,7 @@ impl Store {
             }
         };
         self.ours = true;
-        self.sync_failed = self.has_mark()?;
-        self.is_marked = self.sync_failed;
+        self.mark = if self.sync_failed { Mark::Left } else { Mark::None };
         self.adopt_file(file, !self.sync_failed);
         Ok(())
     }
@@ -359,15 +379,14 @@ impl Store {
             return Ok(());
         };
         let mut file = AppendFile::open(self.place.disk(), &full.path, full.report.good)?;
+        if self.policy != AppendFsync::No {
+            // It was synced before; which proves nothing after one that failed.
+            file.set_synced(Some(if self.sync_failed { 0 } else { file.offset() }));
+        }
         if full.report.ending == Ending::Open {
             file.append(&[])?;
         }
         file.sync_now()
-    }
-
-    /// Whether a sync failed before this start.
-    fn has_mark(&self) -> io::Result<bool> {
-        Ok(manifest::look_for(self.place.disk(), &self.place.unsynced_mark())?.is_some())
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -376,13 +395,15 @@ impl Store {
         fault::again(|| file.sync()).map_err(fault::on("sync", path))
     }
 
-    /// The names of the log's files and of its directory last.
+    /// The names of the log's files and of its directory last. Whatever the policy: what the manifest does not need is
+    /// deleted next, and a cut of the power must not bring back one that does.
     fn sync_names(&self) -> io::Result<()> {
-        if self.policy != AppendFsync::No {
-            self.sync_file(self.place.directory())?;
-            self.sync_file(manifest::parent(self.place.directory()))?;
-        }
-        Ok(())
+        self.directories().iter().try_for_each(|directory| self.sync_file(directory))
+    }
+
+    /// Where the names of the log's files are, and that of their directory.
+    fn directories(&self) -> [&Path; 2] {
+        [self.place.directory(), manifest::parent(self.place.directory())]
     }
 
     /// The manifest with one increment more, and that increment, empty.
@@ -439,8 +460,18 @@ impl Store {
         reader::total_bytes(&self.place, &self.manifest).unwrap_or(0)
     }
 
-    /// `CONFIG SET appendfsync`.
+    /// `CONFIG SET appendfsync`. Whatever it is changed to, what was acknowledged under `everysec` is synced within its
+    /// second; and under `always` nobody is shown what was written before and is not on disk yet.
     pub fn set_policy(&mut self, policy: AppendFsync, state: &mut State) {
+        if self.policy != AppendFsync::No {
+            self.promised = self.written;
+        }
+        if self.is_on() && policy == AppendFsync::Always && !state.gate.active {
+            state.gate.changed_before(self.written);
+            if !state.log.pending().is_empty() {
+                state.gate.changed_whole();
+            }
+        }
         self.policy = policy;
         state.gate.active = self.is_on() && policy == AppendFsync::Always;
         if let Some(file) = &mut self.file {
@@ -516,12 +547,14 @@ impl Store {
 
     /// The tick: retries a write that failed, syncs an idle tail, looks after the child, starts a rewrite that is due.
     pub fn tick(&mut self, engine: &mut Engine, now_ms: u64) {
+        if self.mark == Mark::Owed {
+            self.leave_mark();
+        }
         if !self.is_on() {
             return;
         }
         if !engine.state.persistence.last_write_ok {
             if self.sync_failed {
-                self.leave_mark();
                 if self.retry_at_ms <= now_ms {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }
@@ -532,6 +565,7 @@ impl Store {
         }
         self.sync_if_due(&mut engine.state, now_ms);
         self.watch_child(engine, now_ms);
+        self.sync_last(&mut engine.state, now_ms);
         self.rewrite_if_grown(engine, now_ms);
         self.go_on_with_backup(engine, now_ms);
         self.rewrite_if_wanted(engine, now_ms);

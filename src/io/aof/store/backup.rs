@@ -99,7 +99,7 @@ impl Store {
     /// Steps 1 and 2.
     fn begin_backup(&mut self, engine: &mut Engine, now_ms: u64) {
         let rewrite_follows = match &self.rewrite {
-            Rewrite::Preparing(_) | Rewrite::Running(_) => return,
+            Rewrite::Preparing(_) | Rewrite::Running(_) | Rewrite::Lasting(_) => return,
             Rewrite::Wanted => true,
             Rewrite::None => false,
         };

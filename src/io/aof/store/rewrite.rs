@@ -1,16 +1,20 @@
 //! The rewrite: begun, watched, and taken up or given up. The head of `store.rs` tells its steps.
 
+use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::{
-    Asked, HEAL_AFTER_MS, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running, Step, Store,
+    Asked, HEAL_AFTER_MS, Lasting, Mark, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running,
+    Step, Store,
 };
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
 use crate::io::aof::child::{Uncommitted, Work};
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{self, Manifest};
+use crate::io::aof::sync::What;
 use crate::io::child::Finished;
 use crate::io::clock;
 use crate::io::disk::How;
@@ -45,7 +49,9 @@ impl Store {
             return Err("ERR BGREWRITEAOF needs the append only file: it is off (CONFIG SET appendonly yes)");
         }
         match self.rewrite {
-            Rewrite::Running(_) => Err("ERR Background append only file rewriting already in progress"),
+            Rewrite::Running(_) | Rewrite::Lasting(_) => {
+                Err("ERR Background append only file rewriting already in progress")
+            }
             Rewrite::Wanted => Ok("Background append only file rewriting scheduled"),
             Rewrite::Preparing(ref mut preparing) => {
                 if let Some(follows) = &mut preparing.backup {
@@ -66,7 +72,7 @@ impl Store {
 
     /// Begins a rewrite that was wanted, or goes on with one that was prepared; see the head of `store.rs`.
     pub(super) fn rewrite_now_if_idle(&mut self, engine: &mut Engine, now_ms: u64) {
-        if matches!(self.rewrite, Rewrite::Running(_)) {
+        if matches!(self.rewrite, Rewrite::Running(_) | Rewrite::Lasting(_)) {
             return;
         }
         if self.sync_failed {
@@ -123,7 +129,7 @@ impl Store {
         match &self.rewrite {
             Rewrite::Wanted => true,
             Rewrite::Preparing(preparing) => preparing.backup.unwrap_or(true),
-            Rewrite::None | Rewrite::Running(_) => false,
+            Rewrite::None | Rewrite::Running(_) | Rewrite::Lasting(_) => false,
         }
     }
 
@@ -252,18 +258,14 @@ impl Store {
         let Rewrite::Running(running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else { return };
         engine.end_snapshot();
         let figures = &mut engine.state.persistence;
-        figures.rewrite_in_progress = false;
         figures.child_cow_bytes = running.child.cow_bytes();
         figures.last_rewrite_secs = (now_ms.saturating_sub(figures.rewrite_started_ms) / 1000) as i64;
         // A child that was killed may have committed before; what is on disk decides.
         let committed = self.take_up_manifest(&running);
         let why = match (committed, finished) {
-            (Ok(true), Finished::Done) => {
-                return self.rewrite_succeeded(&mut engine.state, running.heals);
-            }
-            (Ok(true), Finished::Failed(_)) => {
-                let lasts = self.make_names_last(&mut engine.state);
-                return self.rewrite_succeeded(&mut engine.state, running.heals && lasts);
+            (Ok(true), finished) => {
+                let failed = matches!(finished, Finished::Failed(_));
+                return self.make_last(&mut engine.state, now_ms, failed, running.heals);
             }
             // What the manifest names is not known, so nothing is deleted and nothing written over it.
             (Err(error), _) => {
@@ -283,17 +285,69 @@ impl Store {
             self.let_go(&mut engine.state);
             engine.state.settings.appendonly = false;
         }
+        engine.state.persistence.rewrite_in_progress = false;
         self.rewrite_failed(&mut engine.state, now_ms, &why);
     }
 
-    /// A child has committed the manifest and failed after that, so that a power cut might bring the old one back.
-    /// Returns whether it cannot any more.
-    fn make_names_last(&mut self, state: &mut State) -> bool {
-        let synced = self.sync_names();
-        if let Err(error) = &synced {
-            self.note_failed_sync(state, &error.to_string());
+    /// The manifest of a rewrite is in force. Before it counts its names must last, which a child that failed after the
+    /// commit may not have seen to; and if it is to heal the log, so must what was written since.
+    fn make_last(&mut self, state: &mut State, now_ms: u64, failed: bool, heals: bool) {
+        let open = |path: &&Path| {
+            fault::again(|| self.place.disk().open(path, How::Read)).map_err(fault::on("open", path))
+        };
+        let names = self.directories();
+        let opened = names.iter().filter(|_| failed).map(open).collect::<io::Result<VecDeque<_>>>();
+        let mut todo = match opened {
+            Ok(todo) => todo,
+            Err(error) => return self.lasts_not(state, now_ms, &error.to_string()),
+        };
+        if heals && let Some(file) = &self.file {
+            todo.push_back(Rc::clone(file.file()));
+            if state.log.pending().is_empty() {
+                // What was never written to the old file is in the base.
+                self.written = state.gate.close_batch();
+            }
         }
-        synced.is_ok()
+        self.rewrite = Rewrite::Lasting(Box::new(Lasting { todo, heals }));
+        self.sync_last(state, now_ms);
+    }
+
+    /// Asks for the next of the syncs that a rewrite ends with, if the helper is free.
+    pub(super) fn sync_last(&mut self, state: &mut State, now_ms: u64) {
+        let Rewrite::Lasting(lasting) = &self.rewrite else { return };
+        let Some(file) = lasting.todo.front() else {
+            let heals = lasting.heals;
+            return self.rewrite_succeeded(state, heals);
+        };
+        if self.syncer.request(file, What::All) {
+            let offset = self.file.as_ref().map_or(0, AppendFile::offset);
+            self.under_way = Some(Asked::Last(self.written, offset));
+            self.note_request(state, now_ms);
+        }
+    }
+
+    /// One of the syncs that a rewrite ends with is done.
+    pub(super) fn last_synced(&mut self, state: &mut State, now_ms: u64, result: Result<(), i32>) {
+        (state.persistence.pending_sync, state.persistence.sync_since_ms) = (false, None);
+        let Some(Asked::Last(batch, offset)) = self.under_way.take() else { return };
+        let Rewrite::Lasting(lasting) = &mut self.rewrite else { return };
+        lasting.todo.pop_front();
+        if let Err(errno) = result {
+            let why = format!("sync: {}", io::Error::from_raw_os_error(errno));
+            return self.lasts_not(state, now_ms, &why);
+        }
+        if lasting.heals && lasting.todo.is_empty() {
+            self.asked = batch;
+            self.note_synced(state, offset);
+        }
+        self.sync_last(state, now_ms);
+    }
+
+    /// A sync that a rewrite ends with has failed: another rewrite has to heal.
+    fn lasts_not(&mut self, state: &mut State, now_ms: u64, why: &str) {
+        self.note_failed_sync(state, why);
+        state.persistence.rewrite_in_progress = false;
+        self.rewrite_failed(state, now_ms, why);
     }
 
     /// Reads the manifest that a child may have committed. Returns whether it did.
@@ -330,6 +384,11 @@ impl Store {
     /// Ends a rewrite that is under way, before the log is switched off or the server stops.
     pub(super) fn end_rewrite(&mut self, engine: &mut Engine) {
         self.forget_preparing();
+        if matches!(self.rewrite, Rewrite::Lasting(_)) {
+            self.forget_sync();
+            self.rewrite = Rewrite::None;
+            engine.state.persistence.rewrite_in_progress = false;
+        }
         let Rewrite::Running(mut running) = std::mem::replace(&mut self.rewrite, Rewrite::None) else {
             return;
         };
@@ -349,11 +408,18 @@ impl Store {
     }
 
     fn rewrite_succeeded(&mut self, state: &mut State, heals: bool) {
+        self.rewrite = Rewrite::None;
         self.retry_at_ms = 0;
         if heals {
             self.heal(state);
         }
+        if self.mark != Mark::None && !self.sync_failed {
+            // A log that was switched off and on after a sync had failed has got rid of those files as well.
+            self.remove_leftover(&self.place.unsynced_mark());
+            self.mark = Mark::None;
+        }
         let figures = &mut state.persistence;
+        figures.rewrite_in_progress = false;
         figures.last_rewrite_ok = true;
         figures.rewrites += 1;
         figures.rewrites_consecutive_failures = 0;
@@ -362,21 +428,12 @@ impl Store {
         log::info!("Background AOF rewrite finished successfully");
     }
 
-    /// After a sync that failed everything is in new files and on disk, if what came since is; so is what was never
-    /// written to the old one.
+    /// After a sync that failed everything is in new files, and on disk up to the batch that was last asked for.
     fn heal(&mut self, state: &mut State) {
         self.sync_failed = false;
-        if self.sync_here(state).is_err() {
-            return;
-        }
-        self.remove_leftover(&self.place.unsynced_mark());
-        self.is_marked = false;
         log::warn!("The append only file is whole again: writes are accepted");
-        if state.log.pending().is_empty() {
-            self.written = state.gate.close_batch();
-        }
-        (self.written_well, self.asked) = (self.written, self.written);
-        state.gate.set_synced(self.written);
+        self.written_well = self.written;
+        state.gate.set_synced(self.asked);
         state.persistence.last_write_ok = true;
         state.persistence.last_write_error.clear();
     }

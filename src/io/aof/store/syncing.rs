@@ -5,10 +5,8 @@ use std::io;
 use super::{Asked, Rewrite, SYNC_EVERY_MS, Step, Store};
 use crate::config::AppendFsync;
 use crate::engine::Engine;
-use crate::io::aof::fault;
 use crate::io::aof::sync::What;
 use crate::io::clock;
-use crate::io::disk::How;
 use crate::state::State;
 use crate::state::turns::Cause;
 
@@ -19,10 +17,11 @@ impl Store {
             return;
         }
         let unsynced = self.asked < self.written;
+        let second_is_over = self.last_sync_ms + SYNC_EVERY_MS <= now_ms;
         let due = match self.policy {
             AppendFsync::Always => unsynced,
-            AppendFsync::Everysec => unsynced && self.last_sync_ms + SYNC_EVERY_MS <= now_ms,
-            AppendFsync::No => false,
+            AppendFsync::Everysec => unsynced && second_is_over,
+            AppendFsync::No => self.asked < self.promised && second_is_over,
         };
         let wanted = (matches!(self.rewrite, Rewrite::Wanted) || self.backup_wants_sync()) && unsynced;
         if wanted || due && !self.syncs_are_held_off(state) {
@@ -42,7 +41,7 @@ impl Store {
         }
     }
 
-    fn note_request(&mut self, state: &mut State, now_ms: u64) {
+    pub(super) fn note_request(&mut self, state: &mut State, now_ms: u64) {
         (self.last_sync_ms, self.last_delay_ms) = (now_ms, now_ms);
         state.persistence.pending_sync = true;
         state.persistence.sync_since_ms = Some(now_ms);
@@ -75,6 +74,11 @@ impl Store {
         let was_step = matches!(self.under_way, Some(Asked::Step));
         let was_backup = matches!(self.under_way, Some(Asked::Backup));
         let Some(result) = self.syncer.finished() else { return };
+        if let Some(Asked::Last(..)) = self.under_way {
+            self.last_synced(&mut engine.state, now_ms, result);
+            self.sync_if_due(&mut engine.state, now_ms);
+            return;
+        }
         if was_backup {
             self.under_way = None;
             self.backup_synced(&mut engine.state, result);
@@ -99,7 +103,9 @@ impl Store {
             let nanos = now_ms.saturating_sub(since_ms).saturating_mul(1_000_000);
             engine.state.note_latency("aof-fsync-always", nanos);
         }
-        if self.note_sync(&mut engine.state, result) {
+        let is_good = self.note_sync(&mut engine.state, result);
+        self.sync_last(&mut engine.state, now_ms);
+        if is_good {
             self.go_on_with_backup(engine, now_ms);
             self.rewrite_if_wanted(engine, now_ms);
             self.sync_if_due(&mut engine.state, now_ms);
@@ -112,21 +118,27 @@ impl Store {
     /// failure, and nobody after.
     fn settle(&mut self, state: &mut State) {
         if let Some(result) = self.syncer.wait() {
-            if matches!(self.under_way, Some(Asked::Step)) {
+            match self.under_way {
+                Some(Asked::Last(..)) => return self.last_synced(state, self.last_sync_ms, result),
                 // Whoever does not wait for the rewrite to begin gives it up.
-                self.forget_preparing();
+                Some(Asked::Step) => self.forget_preparing(),
+                _ => {}
             }
             self.note_sync(state, result);
         }
     }
 
-    /// The same, and for the file that was written to before a rewrite.
+    /// The same, and for the file that was written to before a rewrite, and for what a rewrite ends with.
     pub(super) fn settle_all(&mut self, state: &mut State) {
-        self.settle(state);
-        while self.old.is_some() && !self.sync_failed {
-            let since_ms = self.last_sync_ms;
-            self.sync_old(state, since_ms);
+        loop {
             self.settle(state);
+            if matches!(self.rewrite, Rewrite::Lasting(_)) {
+                self.sync_last(state, self.last_sync_ms);
+            } else if self.old.is_some() && !self.sync_failed {
+                self.sync_old(state, self.last_sync_ms);
+            } else {
+                return;
+            }
         }
     }
 
@@ -136,7 +148,7 @@ impl Store {
         state.persistence.sync_since_ms = None;
         // What a file that was let go of since had to hold, others hold by now.
         let asked = self.under_way.take().unwrap_or(Asked::Gone);
-        if matches!(asked, Asked::Gone | Asked::Step | Asked::Backup) {
+        if matches!(asked, Asked::Gone | Asked::Step | Asked::Backup | Asked::Last(..)) {
             return true;
         }
         if let Err(errno) = result {
@@ -147,21 +159,26 @@ impl Store {
             _ if self.sync_failed => {}
             Asked::Current(batch, offset) => {
                 state.gate.set_synced(batch);
-                if let Some(file) = &mut self.file {
-                    state.persistence.unsynced_bytes = file.offset() - offset;
-                    if self.policy != AppendFsync::No {
-                        file.set_synced(Some(offset));
-                    }
-                }
+                self.note_synced(state, offset);
             }
             Asked::Old { whole: true } => {
                 self.old = None;
                 state.gate.set_synced(self.written);
                 state.persistence.unsynced_bytes = 0;
             }
-            Asked::Old { whole: false } | Asked::Step | Asked::Backup | Asked::Gone => {}
+            Asked::Old { whole: false } | Asked::Step | Asked::Backup | Asked::Last(..) | Asked::Gone => {}
         }
         true
+    }
+
+    /// The file is on disk up to an offset.
+    pub(super) fn note_synced(&mut self, state: &mut State, offset: u64) {
+        if let Some(file) = &mut self.file {
+            state.persistence.unsynced_bytes = file.offset() - offset;
+            if self.policy != AppendFsync::No {
+                file.set_synced(Some(offset));
+            }
+        }
     }
 
     /// What was written to the file may be lost, and no later sync of it proves anything.
@@ -170,16 +187,10 @@ impl Store {
         self.sync_failed = true;
         self.leave_mark();
         self.give_backup_up(why);
-        if let Rewrite::Running(running) = &mut self.rewrite {
-            running.heals = false;
-        }
-    }
-
-    /// Until a disk that takes nothing takes the mark, this is tried on each tick.
-    pub(super) fn leave_mark(&mut self) {
-        if !self.is_marked {
-            let mark = self.place.unsynced_mark();
-            self.is_marked = fault::again(|| self.place.disk().open(&mark, How::CreateOrAppend)).is_ok();
+        match &mut self.rewrite {
+            Rewrite::Running(running) => running.heals = false,
+            Rewrite::Lasting(lasting) => lasting.heals = false,
+            Rewrite::None | Rewrite::Wanted | Rewrite::Preparing(_) => {}
         }
     }
 
