@@ -49,7 +49,7 @@ impl Reports {
         self.shared[KEYS].store(keys, Relaxed);
         if self.look_at.get() <= keys {
             self.look_at.set(keys + LOOK_EVERY_KEYS);
-            if self.count_at.get() <= Instant::now() {
+            if self.count_at.get() <= clock::moment() {
                 self.report_copied();
             }
         }
@@ -57,7 +57,7 @@ impl Reports {
 
     #[cold]
     fn report_copied(&self) {
-        let begin = Instant::now();
+        let begin = clock::moment();
         self.shared[COPIED].store(proc::private_dirty_bytes(), Relaxed);
         self.count_at.set(begin + begin.elapsed() * COPIED_SHARE);
     }
@@ -157,7 +157,7 @@ impl Child {
                 close_inherited_sockets();
                 logger::become_child();
                 let path = path_of(std::process::id());
-                let reports = Reports { shared, look_at: Cell::new(0), count_at: Cell::new(Instant::now()) };
+                let reports = Reports { shared, look_at: Cell::new(0), count_at: Cell::new(clock::moment()) };
                 let written = work(engine, &path, &reports);
                 if let Err(error) = &written {
                     log::warn!("Error writing {}: {error}", path.display());
