@@ -83,6 +83,10 @@ pub trait DiskFile: fmt::Debug {
     /// What the disk reports. What was written before may be lost then, and a second try proves nothing.
     fn sync(&self) -> io::Result<()>;
 
+    /// Begins with that, if the disk can, and waits for nothing: nothing is sure before a sync, which tells of what
+    /// fails.
+    fn begin_sync(&self) {}
+
     /// The length in bytes.
     ///
     /// # Errors
@@ -224,6 +228,11 @@ impl DiskFile for File {
         self.sync_all()
     }
 
+    fn begin_sync(&self) {
+        // Not all files can be written back early; what is on disk is a matter of the sync.
+        sys::begin_sync(self.as_raw_fd()).unwrap_or_default();
+    }
+
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -234,6 +243,35 @@ impl DiskFile for File {
 
     fn descriptor(&self) -> RawFd {
         self.as_raw_fd()
+    }
+}
+
+/// In what steps a new file goes to the disk while it grows, so that the disk works beside its writer, and is not far
+/// behind when the whole is synced.
+#[derive(Default)]
+pub struct Pace {
+    unbegun: usize,
+    unsynced: usize,
+}
+
+impl Pace {
+    const BEGIN_EVERY_BYTES: usize = 4 << 20;
+    /// A disk that is slower than the writer gets its time: memory is not filled with what it has to write.
+    const SYNC_EVERY_BYTES: usize = 64 << 20;
+
+    /// So many bytes were written to the file. Returns whether it is to be synced now.
+    pub fn grown(&mut self, file: &dyn DiskFile, bytes: usize) -> bool {
+        self.unbegun += bytes;
+        self.unsynced += bytes;
+        if Pace::SYNC_EVERY_BYTES <= self.unsynced {
+            *self = Pace::default();
+            return true;
+        }
+        if Pace::BEGIN_EVERY_BYTES <= self.unbegun {
+            self.unbegun = 0;
+            file.begin_sync();
+        }
+        false
     }
 }
 

@@ -19,10 +19,8 @@ use crate::engine::Engine;
 use crate::engine::snapshot::rdb::write_rdb;
 use crate::io::child::{Child, Finished, Writer};
 use crate::io::clock;
-use crate::io::disk::{Disk, How, Real, SharedFile, read_some_at};
+use crate::io::disk::{Disk, How, Pace, Real, SharedFile, read_some_at};
 
-/// Bytes of a file between two syncs, so that the last one is short.
-const SYNC_EVERY_BYTES: usize = 4 << 20;
 /// Bytes copied in one go.
 const COPY_BYTES: usize = 64 << 10;
 /// Milliseconds after a snapshot that failed until the next one is tried.
@@ -31,7 +29,7 @@ const RETRY_AFTER_MS: u64 = 5000;
 /// A new file, synced as it grows.
 pub struct SyncingFile {
     file: SharedFile,
-    unsynced: usize,
+    pace: Pace,
 }
 
 impl SyncingFile {
@@ -41,7 +39,7 @@ impl SyncingFile {
     ///
     /// What the system reports.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<SyncingFile> {
-        Ok(SyncingFile { file: disk.open(path, How::Replace)?, unsynced: 0 })
+        Ok(SyncingFile { file: disk.open(path, How::Replace)?, pace: Pace::default() })
     }
 
     /// It is whole: brings the rest to disk.
@@ -57,9 +55,7 @@ impl SyncingFile {
 impl Write for SyncingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(&[IoSlice::new(bytes)])?;
-        self.unsynced += written;
-        if SYNC_EVERY_BYTES <= self.unsynced {
-            self.unsynced = 0;
+        if self.pace.grown(&*self.file, written) {
             self.file.sync()?;
         }
         Ok(written)

@@ -228,6 +228,20 @@ pub fn choose_huge_pages() {
     }
 }
 
+/// Has the system begin to bring to the disk what was written to a file. Waits for nothing, promises nothing, and takes
+/// no error away from a later sync.
+///
+/// # Errors
+///
+/// The `errno`.
+pub fn begin_sync(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no memory is involved; of a descriptor that is not open it says so.
+    match unsafe { libc::sync_file_range(fd, 0, 0, libc::SYNC_FILE_RANGE_WRITE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Asks that this process be killed when its parent ends.
 pub fn die_with_parent() {
     // SAFETY: no memory is involved.

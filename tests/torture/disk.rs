@@ -626,8 +626,8 @@ impl DiskFile for Open {
 /// Syncs on the disk, in its time.
 pub struct Helper {
     disk: Simulated,
-    /// The file, its changes that are taken in, and when it is done.
-    under_way: Option<(SharedFile, u64, u64)>,
+    /// The file, its changes that are taken in (none if they are only begun with), and when it is done.
+    under_way: Option<(SharedFile, Option<u64>, u64)>,
 }
 
 impl Helper {
@@ -638,13 +638,13 @@ impl Helper {
 }
 
 impl Syncing for Helper {
-    fn request(&mut self, file: &SharedFile, _: What) -> bool {
+    fn request(&mut self, file: &SharedFile, what: What) -> bool {
         if self.under_way.is_some() {
             return false;
         }
         let inner = self.disk.inner();
         let node = &inner.nodes[file.descriptor() as usize];
-        let until = node.before + node.changes.len() as u64;
+        let until = (what != What::Begin).then_some(node.before + node.changes.len() as u64);
         let done_ms = inner.clock.get() + inner.sync_ms;
         drop(inner);
         self.under_way = Some((Rc::clone(file), until, done_ms));
@@ -654,13 +654,14 @@ impl Syncing for Helper {
     fn finished(&mut self) -> Option<Result<(), i32>> {
         let now_ms = self.disk.inner().clock.get();
         let (file, until, _) = self.under_way.take_if(|(_, _, done_ms)| *done_ms <= now_ms)?;
-        loop {
-            match self.disk.sync_node(file.descriptor() as usize, Some(until)) {
+        while until.is_some() {
+            match self.disk.sync_node(file.descriptor() as usize, until) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Some(Err(error.raw_os_error().unwrap_or(libc_errno::EIO))),
-                Ok(()) => return Some(Ok(())),
+                Ok(()) => break,
             }
         }
+        Some(Ok(()))
     }
 
     fn wait(&mut self) -> Option<Result<(), i32>> {

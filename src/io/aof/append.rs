@@ -20,6 +20,7 @@ pub struct AppendFile {
     path: PathBuf,
     offset: u64,
     synced: Option<u64>,
+    begun: u64,
     cut_owed: bool,
 }
 
@@ -47,7 +48,14 @@ impl AppendFile {
             let text = format!("cannot append to {}: {size} bytes long, not {offset}", path.display());
             return Err(io::Error::new(ErrorKind::AlreadyExists, text));
         }
-        Ok(AppendFile { file, path: path.to_path_buf(), offset, synced: None, cut_owed: false })
+        Ok(AppendFile {
+            file,
+            path: path.to_path_buf(),
+            offset,
+            synced: None,
+            begun: offset,
+            cut_owed: false,
+        })
     }
 
     /// Appends one batch: its header line and `records`, in one write if the system takes it whole. Empty
@@ -91,6 +99,16 @@ impl AppendFile {
     /// What the next batches say of it.
     pub fn synced(&self) -> Option<u64> {
         self.synced
+    }
+
+    /// How many bytes were appended since the system was last told to begin to bring them to the disk.
+    pub fn waiting(&self) -> u64 {
+        self.offset - self.begun
+    }
+
+    /// The system has been told.
+    pub fn begun(&mut self) {
+        self.begun = self.offset;
     }
 
     /// The open file, to be synced by the helper, which may outlive this.

@@ -12,10 +12,8 @@ use crate::io::aof::batch;
 use crate::io::aof::fault;
 use crate::io::aof::manifest::{Manifest, Part, Place};
 use crate::io::child::{Child, Writer};
+use crate::io::disk::Pace;
 use crate::io::rdb::SyncingFile;
-
-/// Bytes of the base between two syncs, so that the last one is short.
-const SYNC_EVERY_BYTES: usize = 16 << 20;
 
 /// Whoever writes bases: forked children, or in tests somebody who can be stopped at each step.
 pub trait Writers {
@@ -108,7 +106,7 @@ impl Work {
             write(&mut base)?;
             base.finish()?;
         } else {
-            let mut base = Base { file: AppendFile::create(self.place.disk(), path)?, unsynced: 0 };
+            let mut base = Base { file: AppendFile::create(self.place.disk(), path)?, pace: Pace::default() };
             write(&mut base)?;
             base.file.append(&[])?;
             base.file.sync_now()?;
@@ -144,15 +142,13 @@ impl Work {
 /// The base as commands, in batches, synced as it grows.
 struct Base {
     file: AppendFile,
-    unsynced: usize,
+    pace: Pace,
 }
 
 impl Write for Base {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.append(bytes)?;
-        self.unsynced += bytes.len();
-        if SYNC_EVERY_BYTES <= self.unsynced {
-            self.unsynced = 0;
+        if self.pace.grown(&**self.file.file(), bytes.len()) {
             self.file.sync_now()?;
         }
         Ok(bytes.len())

@@ -104,7 +104,7 @@ enum Asked {
     Backup,
     /// Of what a rewrite ends with; and of the file that is written to, the same as above.
     Last(u64, u64),
-    /// Of what is of no use any more.
+    /// Of what is of no use any more, or was only begun with.
     Gone,
 }
 

@@ -32,11 +32,12 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use crate::io::disk::SharedFile;
+use crate::io::sys;
 
 /// Between two looks at a helper that is waited for.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
@@ -48,7 +49,13 @@ pub enum What {
     Data,
     /// Whatever it is.
     All,
+    /// The content of a file, but only begun with: nothing is on disk for sure when that is done, and a disk that fails
+    /// is found out by the next sync.
+    Begin,
 }
+
+const ALL: u8 = What::All as u8;
+const BEGIN: u8 = What::Begin as u8;
 
 /// Somebody who brings files to the disk while the loop goes on.
 pub trait Syncing {
@@ -71,13 +78,13 @@ pub struct Syncer {
     helper: Option<JoinHandle<()>>,
 }
 
-/// `fd` and `all` belong to the loop while `asked` is false, `failed` to the helper while it is true.
+/// `fd` and `what` belong to the loop while `asked` is false, `failed` to the helper while it is true.
 struct Shared {
     asked: AtomicBool,
     stop: AtomicBool,
     ready: AtomicBool,
     fd: AtomicI32,
-    all: AtomicBool,
+    what: AtomicU8,
     /// Zero: the last request succeeded.
     failed: AtomicI32,
 }
@@ -91,7 +98,7 @@ impl Syncer {
             stop: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             fd: AtomicI32::new(-1),
-            all: AtomicBool::new(false),
+            what: AtomicU8::new(What::Data as u8),
             failed: AtomicI32::new(0),
         });
         let starter = thread::current();
@@ -111,7 +118,7 @@ impl Syncing for Syncer {
             return false;
         }
         self.shared.fd.store(file.descriptor(), Ordering::Relaxed);
-        self.shared.all.store(what == What::All, Ordering::Relaxed);
+        self.shared.what.store(what as u8, Ordering::Relaxed);
         self.held = Some(Rc::clone(file));
         self.shared.asked.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
@@ -169,18 +176,21 @@ fn help(shared: &Shared, starter: &Thread, wake: &impl Fn()) {
             }
             thread::park();
         }
-        let errno = sync(shared.fd.load(Ordering::Relaxed), shared.all.load(Ordering::Relaxed)).err();
+        let errno = sync(shared.fd.load(Ordering::Relaxed), shared.what.load(Ordering::Relaxed)).err();
         shared.failed.store(errno.unwrap_or(0), Ordering::Relaxed);
         shared.asked.store(false, Ordering::Release);
         wake();
     }
 }
 
-fn sync(fd: RawFd, all: bool) -> Result<(), i32> {
+fn sync(fd: RawFd, what: u8) -> Result<(), i32> {
+    if what == BEGIN {
+        return sys::begin_sync(fd).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
+    }
     loop {
         // SAFETY: no memory is passed. `Syncer::held` keeps the descriptor open: it is replaced or cleared only
         // after `asked` was seen false, and dropped only after this thread was joined.
-        if unsafe { if all { libc::fsync(fd) } else { libc::fdatasync(fd) } } == 0 {
+        if unsafe { if what == ALL { libc::fsync(fd) } else { libc::fdatasync(fd) } } == 0 {
             return Ok(());
         }
         match io::Error::last_os_error().raw_os_error() {
@@ -236,8 +246,10 @@ mod tests {
             assert_eq!(syncer.finished(), Some(Ok(())));
             assert_eq!(syncer.finished(), None);
         }
-        assert!(syncer.request(&file, What::All));
-        assert_eq!(syncer.wait(), Some(Ok(())));
+        for what in [What::All, What::Begin] {
+            assert!(syncer.request(&file, what));
+            assert_eq!(syncer.wait(), Some(Ok(())));
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::io::clock;
 use crate::state::State;
 use crate::state::turns::Cause;
 
+/// Bytes of the log that are not left lying for the sync of their second.
+const BEGIN_BYTES: u64 = 4 << 20;
+
 impl Store {
     pub(super) fn sync_if_due(&mut self, state: &mut State, now_ms: u64) {
         if self.old.is_some() {
@@ -26,14 +29,30 @@ impl Store {
         let wanted = (matches!(self.rewrite, Rewrite::Wanted) || self.backup_wants_sync()) && unsynced;
         if wanted || due && !self.syncs_are_held_off(state) {
             self.ask_for_sync(state, now_ms);
+        } else if self.policy == AppendFsync::Everysec {
+            self.begin_early(state);
+        }
+    }
+
+    /// Much that was written begins to go to the disk before its second is over. If all of it went there at once, a write
+    /// that meets the file system's journal meanwhile would wait behind it, and the loop with it.
+    fn begin_early(&mut self, state: &State) {
+        let held_off = self.syncs_are_held_off(state);
+        let Some(file) = self.file.as_mut().filter(|file| BEGIN_BYTES <= file.waiting() && !held_off) else {
+            return;
+        };
+        if self.syncer.request(file.file(), What::Begin) {
+            file.begun();
+            self.under_way = Some(Asked::Gone);
         }
     }
 
     fn ask_for_sync(&mut self, state: &mut State, now_ms: u64) {
-        let Some(file) = &self.file else { return };
+        let Some(file) = &mut self.file else { return };
         if self.syncer.request(file.file(), What::Data) {
             self.asked = self.written;
             self.under_way = Some(Asked::Current(self.written, file.offset()));
+            file.begun();
             self.note_request(state, now_ms);
         } else if self.policy == AppendFsync::Everysec && self.last_delay_ms + 2 * SYNC_EVERY_MS <= now_ms {
             state.persistence.delayed_fsync += 1;
