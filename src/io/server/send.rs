@@ -12,11 +12,11 @@ use crate::state::session::{Closing, Session};
 /// Bytes that are little to send.
 const LITTLE_MAX: usize = 16 << 10;
 /// Nanoseconds of a turn for those who have more; the one that exceeds them is the last.
-const MUCH_NANOS_MAX: u64 = 1_000_000;
+const MUCH_NANOS_MAX: u64 = 300_000;
 /// Bytes of a turn that are shared out among all who have something to be sent.
 const ALL_SENT_MAX: usize = 4 << 20;
 /// Bytes that one client is sent in one turn while few have something to be sent.
-const SENT_MAX: usize = 1 << 20;
+const SENT_MAX: usize = 256 << 10;
 /// The same, however many have. Less than this is sent in any turn.
 const SENT_MIN: usize = 64 << 10;
 /// Buffers kept for clients that will have output.
