@@ -275,14 +275,19 @@ fn either_server_takes_over_the_directory_of_the_other() {
     }
 }
 
+/// What a server with a log and one key has left behind.
+fn folder_with_one_key() -> tempfile::TempDir {
+    let server = Server::start(LOGGED);
+    server.client().say("SET k v");
+    server.into_folder()
+}
+
 #[test]
 fn an_empty_directory_beside_our_data_is_refused() {
     if !is_kvick() {
         return println!("skipped: only kvick looks for data that it would leave behind");
     }
-    let server = Server::start(LOGGED);
-    server.client().say("SET k v");
-    let folder = server.into_folder();
+    let folder = folder_with_one_key();
     // The same directory, another name for the log: nothing is there under it, but data that look like ours are.
     let args = [LOGGED, &["--appenddirname", "elsewhere"]].concat();
     let (code, log) = Server::start_refused(&args, folder.path());
@@ -295,9 +300,7 @@ fn a_log_whose_manifest_is_gone_is_refused_with_the_way_out() {
     if !is_kvick() {
         return println!("skipped: redis-server begins a new log beside the data");
     }
-    let server = Server::start(LOGGED);
-    server.client().say("SET k v");
-    let folder = server.into_folder();
+    let folder = folder_with_one_key();
     let manifest = folder.path().join("data/appendonlydir/appendonly.aof.manifest");
     let text = fs::read(&manifest).expect("a manifest");
     fs::remove_file(&manifest).expect("removed");
@@ -314,9 +317,7 @@ fn a_log_is_not_switched_on_over_another_data_set() {
     if !is_kvick() {
         return println!("skipped: redis-server replaces the other log");
     }
-    let server = Server::start(LOGGED);
-    server.client().say("SET k v");
-    let folder = server.into_folder();
+    let folder = folder_with_one_key();
     let mut server = Server::start_in(&binary(), &["--appendonly", "no"], folder);
     let reply = server.client().say("CONFIG SET appendonly yes");
     let text = reply.error().expect("refused");
@@ -331,9 +332,7 @@ fn who_creates_the_directory_of_a_new_log_means_it() {
     if !is_kvick() {
         return println!("skipped: only kvick looks for data that it would leave behind");
     }
-    let server = Server::start(LOGGED);
-    server.client().say("SET k v");
-    let folder = server.into_folder();
+    let folder = folder_with_one_key();
     fs::create_dir(folder.path().join("data/elsewhere")).expect("a directory");
     let args = [LOGGED, &["--appenddirname", "elsewhere"]].concat();
     let server = Server::start_in(&binary(), &args, folder);

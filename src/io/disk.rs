@@ -246,6 +246,9 @@ impl DiskFile for File {
     }
 }
 
+/// Bytes of a growing file that are not left lying for its next sync.
+pub const BEGIN_EVERY_BYTES: usize = 4 << 20;
+
 /// In what steps a new file goes to the disk while it grows, so that the disk works beside its writer, and is not far
 /// behind when the whole is synced.
 #[derive(Default)]
@@ -255,7 +258,6 @@ pub struct Pace {
 }
 
 impl Pace {
-    const BEGIN_EVERY_BYTES: usize = 4 << 20;
     /// A disk that is slower than the writer gets its time: memory is not filled with what it has to write.
     const SYNC_EVERY_BYTES: usize = 64 << 20;
 
@@ -267,7 +269,7 @@ impl Pace {
             *self = Pace::default();
             return true;
         }
-        if Pace::BEGIN_EVERY_BYTES <= self.unbegun {
+        if BEGIN_EVERY_BYTES <= self.unbegun {
             self.unbegun = 0;
             file.begin_sync();
         }

@@ -18,7 +18,7 @@ fn failed_and_healing(policy: AppendFsync, seed: u64, killed_after: Option<u64>)
     stage.say("SET a 1");
     // Every second writes are synced, this one three seconds later.
     (0..50).for_each(|_| stage.life.borrow_mut().idle(100));
-    assert!(!stage.life.borrow().engine.state.persistence.last_write_ok);
+    assert!(!stage.life.borrow().accepts_writes());
     stage.disk.set_trouble(None);
     let job = stage.life.borrow().jobs.take().expect("a child waits");
     killed_after.into_iter().for_each(|operations| job.kill_after(operations));
@@ -29,7 +29,7 @@ fn failed_and_healing(policy: AppendFsync, seed: u64, killed_after: Option<u64>)
 /// Somebody reads until the log is healed. Returns the milliseconds that it took.
 fn read_until_healed(stage: &Stage) -> u64 {
     let begin_ms = stage.clock.get();
-    while !stage.life.borrow().engine.state.persistence.last_write_ok {
+    while !stage.life.borrow().accepts_writes() {
         assert!(stage.policy != AppendFsync::Always || !stage.is_told(), "refused and not durable");
         let job = stage.life.borrow().jobs.take();
         job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
@@ -152,10 +152,7 @@ fn a_log_that_was_switched_off_broken_is_not_taken_for_whole() {
         // The disk did not take the mark either, so it is owed.
         stage.wait();
         let stage = stage.again(false);
-        assert!(
-            !stage.life.borrow().engine.state.persistence.last_write_ok,
-            "the kernel has it, the disk not"
-        );
+        assert!(!stage.life.borrow().accepts_writes(), "the kernel has it, the disk not");
         stage.wait();
         stage.child();
         stage.say("SET b 1");

@@ -240,7 +240,7 @@ impl History<'_> {
             self.disk.cut_at(Some(before.operations + 1 + self.random.below(400) as u64));
         }
         life.turns = 10 + self.random.below(80);
-        let is_sick = !life.engine.state.persistence.last_write_ok;
+        let is_sick = !life.accepts_writes();
         let life = Rc::new(RefCell::new(life));
         self.run(&life);
         self.bound_ms =
@@ -266,7 +266,7 @@ impl History<'_> {
         self.disk.set_faults(Faults::default());
         let until = self.clock.get() + HEAL_MS_MAX;
         // What is to be healed is a log.
-        while !life.borrow().engine.state.persistence.last_write_ok {
+        while !life.borrow().accepts_writes() {
             assert!(self.clock.get() < until, "{self:?}: it does not heal");
             life.borrow_mut().idle(TICK_MS);
             let job = life.borrow().jobs.take();
@@ -284,8 +284,7 @@ impl History<'_> {
         };
         let mut was_cut = self.disk.is_off();
         self.ended_ms = self.clock.get();
-        let is_sick = !life.engine.state.persistence.last_write_ok
-            || life.uncounted.is_some_and(|uncounted| uncounted.is_sick);
+        let is_sick = !life.accepts_writes() || life.uncounted.is_some_and(|uncounted| uncounted.is_sick);
         // A disk that does not even take the mark, and then takes everything: nobody can know, so nobody is asked to.
         if end == End::Cut || is_sick && self.disk.read(Path::new(MARK)).is_none() {
             self.disk.cut();
@@ -392,7 +391,7 @@ impl History<'_> {
         self.tally.gone += (self.units.len() - 1 - place) as u64;
         self.units.truncate(place + 1);
         // What a start has read it has synced, but not under `no`, nor if a sync has failed before.
-        let is_sick = !life.engine.state.persistence.last_write_ok;
+        let is_sick = !life.accepts_writes();
         self.synced = match self.plan.policy {
             AppendFsync::Always | AppendFsync::Everysec if !is_sick => place,
             _ => self.synced.min(place),

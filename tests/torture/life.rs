@@ -352,6 +352,11 @@ impl Life {
         }
     }
 
+    /// Whether the log is whole and takes what is written.
+    pub fn accepts_writes(&self) -> bool {
+        self.engine.state.persistence.last_write_ok
+    }
+
     /// Whether the client was told of the last change.
     pub fn is_told(&self) -> bool {
         self.units[self.units.len() - 1].told

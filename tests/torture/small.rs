@@ -112,10 +112,10 @@ fn a_rewrite_does_not_sync_over_a_failure() {
         stage.rewrite();
         stage.wait();
         stage.disk.set_trouble(None);
-        assert!(!stage.life.borrow().engine.state.persistence.last_write_ok);
+        assert!(!stage.life.borrow().accepts_writes());
         stage.wait();
         stage.child();
-        assert!(stage.life.borrow().engine.state.persistence.last_write_ok);
+        assert!(stage.life.borrow().accepts_writes());
         assert!(stage.again(true).has("a"), "seed {seed}");
     }
 }
@@ -195,7 +195,7 @@ fn a_start_that_cannot_look_for_the_mark_does_not_take_it_for_gone() {
         disk.cut_at(Some(disk.figures().operations + cut));
         match Life::start(&disk, &clock, plan(AppendFsync::Everysec), 7) {
             Ok(life) => {
-                assert!(!life.engine.state.persistence.last_write_ok, "operation {cut}");
+                assert!(!life.accepts_writes(), "operation {cut}");
                 begun += 1;
             }
             Err(_) => refused += 1,

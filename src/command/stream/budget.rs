@@ -75,16 +75,15 @@ impl Budget {
         self.entries != 0 && (!self.is_begun || self.bytes == usize::MAX || fits())
     }
 
-    /// Whether another entry of a stream may follow of which there are `replied`. If the stream was begun there was
-    /// room for its first one.
-    pub(super) fn has_room_behind(&self, replied: usize, reply: &Reply) -> bool {
-        replied < self.each && (replied == 0 || self.has_room(reply, OPEN_WITHIN_STREAM))
-    }
-
-    /// An entry is replied.
-    pub(super) fn take(&mut self) {
-        self.entries -= 1;
-        self.is_begun = true;
+    /// Takes room for another entry of a stream of which there are `replied`; false if there is none. If the stream was
+    /// begun there was room for its first one.
+    pub(super) fn take_behind(&mut self, replied: usize, reply: &Reply) -> bool {
+        let fits = replied < self.each && (replied == 0 || self.has_room(reply, OPEN_WITHIN_STREAM));
+        if fits {
+            self.entries -= 1;
+            self.is_begun = true;
+        }
+        fits
     }
 }
 

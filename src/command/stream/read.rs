@@ -282,11 +282,10 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let start = after.next().unwrap_or(Id::MAX);
         let (mark, mut entries) = (ctx.reply.later(), 0);
         for entry in stream.entries.range(start, Id::MAX) {
-            if !budget.has_room_behind(entries, ctx.reply) {
+            if !budget.take_behind(entries, ctx.reply) {
                 break;
             }
             reply_entry(ctx.reply, &entry);
-            budget.take();
             entries += 1;
         }
         ctx.reply.fill_array(mark, entries);
@@ -421,10 +420,9 @@ fn deliver(
 ) -> usize {
     let start = group.last_id.next().unwrap_or(Id::MAX);
     for entry in entries.range(start, Id::MAX) {
-        if !budget.has_room_behind(delivered, reply) {
+        if !budget.take_behind(delivered, reply) {
             break;
         }
-        budget.take();
         group.entries_read = entries.count_read(group, entry.id);
         group.last_id = entry.id;
         match request.claim_ms {
@@ -453,10 +451,9 @@ fn claim(
     let mut claimed = Vec::with_capacity(idle.len());
     for known in idle {
         let Some(entry) = entries.get(known.id) else { continue };
-        if !budget.has_room_behind(claimed.len(), reply) {
+        if !budget.take_behind(claimed.len(), reply) {
             break;
         }
-        budget.take();
         reply_delivery(reply, &entry, now_ms.saturating_sub(known.time_ms).max(0), known.count);
         let pending = Pending { time_ms: now_ms, count: one_more(known.count), consumer, ..known };
         group.assign(pending);
@@ -482,10 +479,9 @@ fn history(
     let start = after.next().unwrap_or(Id::MAX);
     let ids = group.consumer(consumer).pending_from(start);
     for id in ids {
-        if !budget.has_room_behind(replied, reply) {
+        if !budget.take_behind(replied, reply) {
             break;
         }
-        budget.take();
         replied += 1;
         match (entries.get(id), group.pending(id)) {
             (Some(entry), Some(known)) => {

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::{Asked, Rewrite, Store};
+use super::{Asked, Rewrite, Store, syncing};
 use crate::engine::Engine;
 use crate::io::aof::backup::{Copy, Todo};
 use crate::io::aof::manifest::Manifest;
@@ -161,7 +161,7 @@ impl Store {
         let Some(Backup { stage: Stage::Copying(_, todo), .. }) = self.backup.as_deref_mut() else { return };
         let done = todo.pop_front();
         if let Err(errno) = result {
-            let why = format!("sync: {}", std::io::Error::from_raw_os_error(errno));
+            let why = syncing::why(errno);
             if let Some(Todo::Shared(_)) = done {
                 // It is the log's own file, too, and nobody else is told.
                 self.note_failed_sync(state, &why);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::{
     Asked, HEAL_AFTER_MS, Lasting, Mark, Preparing, RETRY_AFTER_MS, RETRY_DOUBLINGS_MAX, Rewrite, Running,
-    Step, Store,
+    Step, Store, syncing,
 };
 use crate::engine::Engine;
 use crate::io::aof::append::AppendFile;
@@ -328,13 +328,12 @@ impl Store {
 
     /// One of the syncs that a rewrite ends with is done.
     pub(super) fn last_synced(&mut self, state: &mut State, now_ms: u64, result: Result<(), i32>) {
-        (state.persistence.pending_sync, state.persistence.sync_since_ms) = (false, None);
+        syncing::note_answer(state);
         let Some(Asked::Last(batch, offset)) = self.under_way.take() else { return };
         let Rewrite::Lasting(lasting) = &mut self.rewrite else { return };
         lasting.todo.pop_front();
         if let Err(errno) = result {
-            let why = format!("sync: {}", io::Error::from_raw_os_error(errno));
-            return self.lasts_not(state, now_ms, &why);
+            return self.lasts_not(state, now_ms, &syncing::why(errno));
         }
         if lasting.heals && lasting.todo.is_empty() {
             self.asked = batch;

@@ -7,11 +7,20 @@ use crate::config::AppendFsync;
 use crate::engine::Engine;
 use crate::io::aof::sync::What;
 use crate::io::clock;
+use crate::io::disk::BEGIN_EVERY_BYTES;
 use crate::state::State;
 use crate::state::turns::Cause;
 
-/// Bytes of the log that are not left lying for the sync of their second.
-const BEGIN_BYTES: u64 = 4 << 20;
+/// Why the helper's sync has failed.
+pub(super) fn why(errno: i32) -> String {
+    format!("sync: {}", io::Error::from_raw_os_error(errno))
+}
+
+/// No sync that `INFO` tells of is under way any more.
+pub(super) fn note_answer(state: &mut State) {
+    state.persistence.pending_sync = false;
+    state.persistence.sync_since_ms = None;
+}
 
 impl Store {
     pub(super) fn sync_if_due(&mut self, state: &mut State, now_ms: u64) {
@@ -38,7 +47,9 @@ impl Store {
     /// that meets the file system's journal meanwhile would wait behind it, and the loop with it.
     fn begin_early(&mut self, state: &State) {
         let held_off = self.syncs_are_held_off(state);
-        let Some(file) = self.file.as_mut().filter(|file| BEGIN_BYTES <= file.waiting() && !held_off) else {
+        let Some(file) =
+            self.file.as_mut().filter(|file| BEGIN_EVERY_BYTES as u64 <= file.waiting() && !held_off)
+        else {
             return;
         };
         if self.syncer.request(file.file(), What::Begin) {
@@ -163,15 +174,14 @@ impl Store {
 
     /// Takes the result of a sync. Returns whether it was good.
     fn note_sync(&mut self, state: &mut State, result: Result<(), i32>) -> bool {
-        state.persistence.pending_sync = false;
-        state.persistence.sync_since_ms = None;
+        note_answer(state);
         // What a file that was let go of since had to hold, others hold by now.
         let asked = self.under_way.take().unwrap_or(Asked::Gone);
         if matches!(asked, Asked::Gone | Asked::Step | Asked::Backup | Asked::Last(..)) {
             return true;
         }
         if let Err(errno) = result {
-            self.note_failed_sync(state, &format!("sync: {}", io::Error::from_raw_os_error(errno)));
+            self.note_failed_sync(state, &why(errno));
             return false;
         }
         match asked {
