@@ -392,7 +392,10 @@ impl Life {
             pending.waits = false;
             pending.ran = ran;
             self.served += u64::from(served.is_some());
-            (pending.did, pending.saw) = served.unwrap_or((None, 0));
+            let (did, saw) = served.unwrap_or((None, 0));
+            // Who has only read is shown what may not be written yet, but under `always`.
+            let did = did.filter(|_| pending.ask.requests[0][0] != "XREAD");
+            (pending.did, pending.saw) = (did, saw);
         }
     }
 
