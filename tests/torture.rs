@@ -55,7 +55,7 @@ fn histories_of_power_cuts_kills_and_faults() {
     });
     println!("torture: {tally:?}");
     assert!(0 < tally.cuts && 0 < tally.kills && 0 < tally.faults && 0 < tally.heals && 0 < tally.gone);
-    assert!(0 < tally.backups && 0 < tally.changes && 0 < tally.served);
+    assert!(0 < tally.backups && 0 < tally.changes && 0 < tally.served && 0 < tally.begun);
     assert!(0 < tally.evicted && 0 < tally.expired && 0 < tally.expired_fields);
 }
 

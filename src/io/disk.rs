@@ -155,6 +155,11 @@ pub trait Disk: fmt::Debug {
     ///
     /// `NotFound` if nothing is; what else the disk reports.
     fn look(&self, path: &Path) -> io::Result<Look>;
+
+    /// Bytes of a file that grows which are not left lying for its next sync.
+    fn begin_every_bytes(&self) -> u64 {
+        BEGIN_EVERY_BYTES as u64
+    }
 }
 
 /// The disk that there is.
@@ -247,7 +252,7 @@ impl DiskFile for File {
 }
 
 /// Bytes of a growing file that are not left lying for its next sync.
-pub const BEGIN_EVERY_BYTES: usize = 4 << 20;
+const BEGIN_EVERY_BYTES: usize = 4 << 20;
 
 /// In what steps a new file goes to the disk while it grows, so that the disk works beside its writer, and is not far
 /// behind when the whole is synced.

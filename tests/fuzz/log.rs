@@ -23,11 +23,12 @@ const PATH: &str = "appendonlydir/appendonly.aof.1.incr.aof";
 const MEMORY_MAX: usize = 64 << 20;
 
 /// Loads a file as the last of a log.
-fn load(bytes: &[u8]) -> (Engine, Result<Report, LoadError>) {
+fn load(bytes: &[u8], settings: &Settings) -> (Engine, Result<Report, LoadError>) {
     let disk = Memory::with(&[(PATH, bytes)]);
-    let mut settings = Settings::default();
+    let mut settings = settings.clone();
     settings.proto_max_bulk_len = 1 << 20;
     let mut engine = Engine::new(settings, 5);
+    engine.apply_settings();
     let replay = Replay::begin(&mut engine, Rdb::default());
     let report =
         read_file(&disk, Path::new(PATH), true, &mut Quietly { engine: &mut engine, replay: &replay });
@@ -49,7 +50,7 @@ fn checked(bytes: &[u8]) -> (bool, Option<Vec<u8>>) {
 /// Any bytes.
 fn wild(bytes: &[u8]) {
     let before = memory::used();
-    let (engine, report) = load(bytes);
+    let (engine, report) = load(bytes, &Settings::default());
     assert!(memory::used() < before + MEMORY_MAX + 1000 * bytes.len());
     let (is_well, fixed) = checked(bytes);
     match report {
@@ -59,7 +60,7 @@ fn wild(bytes: &[u8]) {
             // Without its tail it loads as the same.
             let whole = &bytes[..report.good as usize];
             assert_eq!(fixed.as_deref(), Some(whole));
-            let (again, second) = load(whole);
+            let (again, second) = load(whole, &Settings::default());
             assert!(second.is_ok_and(|report| report.torn.is_none()));
             assert_eq!(contents(&again.keys), contents(&engine.keys));
         }
@@ -93,18 +94,19 @@ fn real(choices: &mut Choices<'_>) {
             states.push((bytes.len(), contents(&script.play.engine.keys)));
         }
     }
-    let (_, report) = load(&bytes);
+    let settings = script.play.engine.state.settings.clone();
+    let (_, report) = load(&bytes, &settings);
     assert!(report.is_ok_and(|report| report.torn.is_none() && report.good == bytes.len() as u64));
     let cut = cut % (bytes.len() + 1);
     let (end, expected) = states.iter().rfind(|(end, _)| *end <= cut).expect("zero is one");
-    let (engine, report) = load(&bytes[..cut]);
+    let (engine, report) = load(&bytes[..cut], &settings);
     let report = report.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
     assert_eq!((report.good, report.torn.is_some()), (*end as u64, *end != cut));
     assert_eq!(contents(&engine.keys), *expected, "cut at {cut}");
     assert_eq!(checked(&bytes[..cut]), (*end == cut, Some(bytes[..*end].to_vec())));
     if let Some(byte) = bytes.get_mut(place) {
         *byte ^= value;
-        let (engine, report) = load(&bytes);
+        let (engine, report) = load(&bytes, &settings);
         if report.is_ok() {
             let found = contents(&engine.keys);
             assert!(states.iter().any(|(_, state)| *state == found), "byte {place} by {value:#x}");

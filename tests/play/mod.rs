@@ -118,7 +118,7 @@ impl Play {
     }
 
     fn started_from(&self, log: &[u8]) -> Play {
-        let mut engine = replayed(log);
+        let mut engine = replayed(log, &self.engine.state.settings);
         engine.set_now(UnixMs(self.now));
         Play { engine, history: log.to_vec(), now: self.now }
     }
@@ -132,9 +132,10 @@ pub fn fresh(seed: u64) -> Engine {
     engine
 }
 
-/// An engine that has replayed a log, every record of which must be good.
-pub fn replayed(log: &[u8]) -> Engine {
-    let mut engine = Engine::new(Settings::default(), 99);
+/// An engine with these settings that has replayed a log, every record of which must be good.
+pub fn replayed(log: &[u8], settings: &Settings) -> Engine {
+    let mut engine = Engine::new(settings.clone(), 99);
+    engine.apply_settings();
     let token = engine.begin_replay();
     for_each_request(log, |args| {
         if args.get(0).starts_with(b"#") {

@@ -136,6 +136,8 @@ pub struct Figures {
     pub operations: u64,
     /// Operations that failed.
     pub faults: u64,
+    /// Syncs that were begun early.
+    pub begun: u64,
     /// Milliseconds that the longest sync took which the loop itself waited for.
     pub longest_stop_ms: u64,
 }
@@ -157,6 +159,7 @@ struct Inner {
     figures: Figures,
     /// What a sync takes.
     sync_ms: u64,
+    begin_every: u64,
     sector: usize,
 }
 
@@ -185,6 +188,7 @@ impl Simulated {
             trouble: None,
             figures: Figures::default(),
             sync_ms: 0,
+            begin_every: u64::MAX,
             sector,
         })))
     }
@@ -231,6 +235,11 @@ impl Simulated {
     /// A sync takes so long from now on.
     pub fn set_sync_ms(&self, sync_ms: u64) {
         self.inner().sync_ms = sync_ms;
+    }
+
+    /// So many bytes begin to go to the disk before they are synced, from now on. What that takes: [`begin_ms`].
+    pub fn set_begin_every(&self, bytes: u64) {
+        self.inner().begin_every = bytes;
     }
 
     /// What happened so far.
@@ -524,6 +533,10 @@ impl Disk for Simulated {
         let size = file.bytes.len() as u64;
         Ok(Look { is_directory: file.is_directory, size, links, number: node as u64 })
     }
+
+    fn begin_every_bytes(&self) -> u64 {
+        self.inner().begin_every
+    }
 }
 
 /// An open file.
@@ -623,6 +636,11 @@ impl DiskFile for Open {
     }
 }
 
+/// Milliseconds that it takes to begin a sync, if the sync takes so many.
+pub fn begin_ms(sync_ms: u64) -> u64 {
+    sync_ms / 10
+}
+
 /// Syncs on the disk, in its time.
 pub struct Helper {
     disk: Simulated,
@@ -642,10 +660,12 @@ impl Syncing for Helper {
         if self.under_way.is_some() {
             return false;
         }
-        let inner = self.disk.inner();
+        let mut inner = self.disk.inner();
+        let is_begin = what == What::Begin;
+        inner.figures.begun += u64::from(is_begin);
         let node = &inner.nodes[file.descriptor() as usize];
-        let until = (what != What::Begin).then_some(node.before + node.changes.len() as u64);
-        let done_ms = inner.clock.get() + inner.sync_ms;
+        let until = (!is_begin).then_some(node.before + node.changes.len() as u64);
+        let done_ms = inner.clock.get() + if is_begin { begin_ms(inner.sync_ms) } else { inner.sync_ms };
         drop(inner);
         self.under_way = Some((Rc::clone(file), until, done_ms));
         true

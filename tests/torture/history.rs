@@ -23,7 +23,7 @@ use kvick::io::aof::check::check;
 
 use crate::child::run_child;
 use crate::common::Random;
-use crate::disk::{Clock, Faults, Simulated};
+use crate::disk::{Clock, Faults, Simulated, begin_ms};
 use crate::life::{self, BEGIN_MS, Backup, Data, Life, Plan, TICK_MS, Unit, read_copy};
 use crate::play::{Held, contents};
 
@@ -43,6 +43,8 @@ pub struct Tally {
     pub kills: u64,
     pub stops: u64,
     pub faults: u64,
+    /// Syncs that were begun early.
+    pub begun: u64,
     pub operations: u64,
     pub replies: u64,
     pub units: u64,
@@ -142,6 +144,7 @@ pub fn tell(seed: u64, cut: Option<u64>, tally: &mut Tally) -> u64 {
     let figures = history.disk.figures();
     tally.histories += 1;
     tally.faults += figures.faults;
+    tally.begun += figures.begun;
     tally.operations += figures.operations;
     first
 }
@@ -234,6 +237,7 @@ impl History<'_> {
         self.disk.set_faults(faults);
         let sync_ms = *self.random.pick(&[0, 0, 3, 30, 700, 3000]);
         self.disk.set_sync_ms(sync_ms);
+        self.disk.set_begin_every(*self.random.pick(&[200, 2000, u64::MAX]));
         let end =
             if is_swept { End::Cut } else { *self.random.pick(&[End::Cut, End::Cut, End::Kill, End::Stop]) };
         if !is_swept && end == End::Cut && self.random.chance(70) {
@@ -243,8 +247,8 @@ impl History<'_> {
         let is_sick = !life.accepts_writes();
         let life = Rc::new(RefCell::new(life));
         self.run(&life);
-        self.bound_ms =
-            (!has_faults && !is_sick).then_some(sync_ms.max(1000) + sync_ms + TICK_MS + TURN_MS_MAX);
+        let syncs_ms = sync_ms.max(1000) + begin_ms(sync_ms) + sync_ms;
+        self.bound_ms = (!has_faults && !is_sick).then_some(syncs_ms + TICK_MS + TURN_MS_MAX);
         if has_faults && end == End::Stop && !self.disk.is_off() {
             self.heal(&life);
         }

@@ -3,6 +3,7 @@
 use crate::base::date::UnixMs;
 use crate::command::tests::{SYNTAX, WRONG, ask, opened};
 use crate::data::digest::Digest;
+use crate::data::stream::{Id, Idempotence, Window};
 use crate::engine::Engine;
 use crate::state::session::Session;
 
@@ -689,6 +690,28 @@ fn what_is_remembered_goes_with_a_copy_and_a_payload() {
     assert_eq!(crate::command::tests::ask_words(&mut client.engine, token, words), "+OK\r\n");
     assert_eq!(client.say("XADD z IDMP p one * a 1").split(" / ").next(), Some("$9|1000000-0|"));
     assert!(client.engine.state.persistence.named_messages);
+}
+
+/// A snapshot names what is remembered in commands, which take nothing else.
+#[test]
+fn a_payload_remembers_nothing_that_a_command_could_not_name() {
+    let bad: [fn(&mut Idempotence); 3] = [
+        |known| known.record(b"p", b"", Id::new(1, 1)),
+        |known| known.record(b"", b"one", Id::new(1, 1)),
+        |known| known.set_window(Window { duration_secs: 100, maxsize: Window::MAXSIZE_MAX + 1 }),
+    ];
+    for spoil in bad {
+        let mut client = Client::new(false);
+        client.say("XADD x IDMP p one * a 1");
+        let key = client.engine.keys.key(b"x");
+        let entry = client.engine.keys.write(key).expect("it is there");
+        let stream = entry.stream_mut().expect("a stream");
+        spoil(stream.idempotence.as_mut().expect("it remembers"));
+        let payload = crate::data::rdb::payload::seal(entry, true);
+        let words: [&[u8]; 4] = [b"RESTORE", b"z", b"0", &payload];
+        let reply = crate::command::tests::ask_words(&mut client.engine, client.token, words);
+        assert_eq!(reply, "-ERR Bad data format\r\n");
+    }
 }
 
 /// A snapshot names the counts in commands, which take no greater ones.

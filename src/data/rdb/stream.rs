@@ -177,8 +177,10 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Stream, Fault> {
 fn read_known(reader: &mut Reader<'_>, last_id: Id) -> Result<Idempotence, Fault> {
     let at = reader.offset();
     let window = Window { duration_secs: reader.length()?, maxsize: reader.length()? };
-    if !(1..=Window::DURATION_SECS_MAX).contains(&window.duration_secs) || window.maxsize == 0 {
-        return Err(Fault::damaged(at, "a stream remembers messages for no time"));
+    let is_one = (1..=Window::DURATION_SECS_MAX).contains(&window.duration_secs)
+        && (1..=Window::MAXSIZE_MAX).contains(&window.maxsize);
+    if !is_one {
+        return Err(Fault::damaged(at, "a stream remembers too many messages or none, or for no time"));
     }
     // They come producer by producer, and are recorded in the order of their IDs.
     let mut all: Vec<(Id, Rc<[u8]>, Vec<u8>)> = Vec::new();
@@ -186,6 +188,9 @@ fn read_known(reader: &mut Reader<'_>, last_id: Id) -> Result<Idempotence, Fault
         let producer: Rc<[u8]> = reader.owned_string()?.into();
         for _ in 0..reader.count(3)? {
             let name = reader.owned_string()?;
+            if producer.is_empty() || name.is_empty() {
+                return Err(Fault::damaged(at, "a stream remembers a message without a name"));
+            }
             all.push((read_id(reader)?, producer.clone(), name));
         }
     }

@@ -7,7 +7,6 @@ use crate::config::AppendFsync;
 use crate::engine::Engine;
 use crate::io::aof::sync::What;
 use crate::io::clock;
-use crate::io::disk::BEGIN_EVERY_BYTES;
 use crate::state::State;
 use crate::state::turns::Cause;
 
@@ -47,9 +46,8 @@ impl Store {
     /// that meets the file system's journal meanwhile would wait behind it, and the loop with it.
     fn begin_early(&mut self, state: &State) {
         let held_off = self.syncs_are_held_off(state);
-        let Some(file) =
-            self.file.as_mut().filter(|file| BEGIN_EVERY_BYTES as u64 <= file.waiting() && !held_off)
-        else {
+        let every = self.place.disk().begin_every_bytes();
+        let Some(file) = self.file.as_mut().filter(|file| every <= file.waiting() && !held_off) else {
             return;
         };
         if self.syncer.request(file.file(), What::Begin) {
@@ -213,6 +211,10 @@ impl Store {
     /// What was written to the file may be lost, and no later sync of it proves anything.
     pub(super) fn note_failed_sync(&mut self, state: &mut State, why: &str) {
         self.note_failure(state, why);
+        if !self.sync_failed {
+            // It may be some time since rewrites have failed; this one is not to be had later.
+            self.retry_at_ms = 0;
+        }
         self.sync_failed = true;
         self.leave_mark();
         self.give_backup_up(why);
