@@ -57,6 +57,36 @@ fn a_disk_that_heals_slowly_stops_nobody_who_reads() {
 }
 
 #[test]
+fn a_log_is_healed_soon_however_many_rewrites_failed_before() {
+    let mut healed = 0;
+    for turns in 0..14 {
+        let stage = Stage::new(AppendFsync::Everysec, 1);
+        stage.say("SET a 1");
+        for _ in 0..6 {
+            stage.rewrite();
+            stage.wait();
+            // Now and then no child can be made, which is as well.
+            let job = stage.life.borrow().jobs.take();
+            job.iter().for_each(|job| job.kill_after(1));
+            job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+            stage.wait();
+        }
+        assert_eq!(stage.life.borrow().engine.state.persistence.rewrites_consecutive_failures, 6);
+        // A sync for a backup fails, of the log's own file if it comes at the right moment.
+        stage.disk.set_sync_ms(10);
+        stage.life.borrow_mut().back_up(Path::new("monday"));
+        (0..turns).for_each(|_| stage.life.borrow_mut().idle(10));
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        stage.wait();
+        stage.disk.set_trouble(None);
+        healed += u32::from(!stage.life.borrow().accepts_writes());
+        read_until_healed(&stage);
+        assert!(stage.again(true).has("a"));
+    }
+    assert!(0 < healed);
+}
+
+#[test]
 fn a_log_whose_healing_child_was_killed_is_healed_by_the_helper() {
     let mut committed = 0;
     for operations in 0..20 {

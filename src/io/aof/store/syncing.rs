@@ -267,7 +267,8 @@ impl Store {
         match &self.rewrite {
             Rewrite::Wanted => {
                 let written = *self.wanted_at.get_or_insert(self.written);
-                if written <= engine.state.gate.synced() {
+                // Nor does it wait for what cannot be synced any more.
+                if written <= engine.state.gate.synced() || self.sync_failed {
                     self.wanted_at = None;
                     self.rewrite_now_if_idle(engine, now_ms);
                 }
