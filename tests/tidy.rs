@@ -35,6 +35,7 @@ const TOP: &[&str] = &[
 const UNSAFE: &[&str] = &[
     "src/base/memory.rs",
     "src/base/pages.rs",
+    "src/base/prefetch.rs",
     "src/base/bits.rs",
     "src/resp/direct.rs",
     "src/data/table/bucket.rs",

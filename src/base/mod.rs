@@ -11,3 +11,4 @@ pub mod quote;
 pub mod sha256;
 pub mod memory;
 pub mod pages;
+pub mod prefetch;

@@ -42,12 +42,13 @@ use std::rc::Rc;
 
 use ahash::RandomState;
 
+use crate::base::prefetch::prefetch;
+
 mod bucket;
 mod walk;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::data) use bucket::prefetch;
 use bucket::{Array, BUCKET_BYTES, BUCKETS_MAX, COUNTED, SLICE, SLOTS, tag};
 pub use walk::{ArrayStats, Iter, TableStats};
 

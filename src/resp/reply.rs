@@ -12,6 +12,7 @@
 use bytes::Bytes;
 
 use crate::base::double::{integer, push_double};
+use crate::base::prefetch::prefetch_all;
 
 pub use super::output::Output;
 
@@ -21,6 +22,10 @@ use super::request::ProtocolError;
 /// From this length on a shared value is referenced by the output; below, the copy is cheaper than a slice of its
 /// own in writev(2).
 pub const SPLICE_LEN_MIN: usize = 16 * 1024;
+
+/// From this length on it pays to ask for all of a value before it is copied. Smaller ones lie on huge pages, where the
+/// processor does it by itself.
+const PREFETCH_LEN_MIN: usize = 3 * 1024;
 
 /// The header that [`Reply::later`] keeps free.
 const HOLE: &[u8] = b"*0\r\n";
@@ -149,6 +154,9 @@ impl Reply {
         }
         self.out.bytes.reserve(value.len() + 24);
         self.header(b'$', value.len() as i64);
+        if PREFETCH_LEN_MIN <= value.len() {
+            prefetch_all(value);
+        }
         self.out.push(value);
         self.out.push(b"\r\n");
     }

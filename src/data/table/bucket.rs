@@ -23,6 +23,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::Element;
+use crate::base::prefetch::prefetch;
 use crate::base::{memory, pages};
 
 /// Slots of a bucket.
@@ -73,23 +74,6 @@ pub(super) fn tag(hash: u64) -> u8 {
 #[inline]
 fn zero_tags(word: u64) -> u64 {
     !(((word & LOWER) + LOWER) | word) & HIGH
-}
-
-/// Asks the processor to have a cache line at hand soon. Any address will do, even one of no memory.
-#[inline]
-pub(in crate::data) fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint; it neither faults nor changes anything a program sees.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a prefetch is a hint; it neither faults nor changes anything a program sees.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, readonly, preserves_flags));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = address;
 }
 
 /// Numbers of slots, from the high bits of their tag bytes.

@@ -21,8 +21,9 @@
 
 use std::ptr::{self, NonNull};
 
+use crate::base::prefetch::prefetch;
 use crate::data::block;
-use crate::data::table::{self, Element};
+use crate::data::table::Element;
 
 use super::order::Place;
 
@@ -150,7 +151,7 @@ impl Place for Link {
 
     #[inline]
     fn prefetch(&self) {
-        table::prefetch(self.0.as_ptr());
+        prefetch(self.0.as_ptr());
     }
 }
 
