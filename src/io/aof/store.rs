@@ -55,11 +55,11 @@ use crate::io::disk::{Disk, How, Real, SharedFile};
 use crate::io::rdb::copy;
 use crate::state::State;
 
+mod syncing;
 mod backup;
 mod mark;
 mod moment;
 mod rewrite;
-mod syncing;
 
 use mark::Mark;
 
