@@ -159,6 +159,7 @@ struct Inner {
     figures: Figures,
     /// What a sync takes.
     sync_ms: u64,
+    /// Bytes of a file that are begun with before they are synced.
     begin_every: u64,
     sector: usize,
 }

@@ -212,7 +212,7 @@ impl Store {
     pub(super) fn note_failed_sync(&mut self, state: &mut State, why: &str) {
         self.note_failure(state, why);
         if !self.sync_failed {
-            // It may be some time since rewrites have failed; this one is not to be had later.
+            // Rewrites that failed before may have put the next try far off. The one that heals does not wait for it.
             self.retry_at_ms = 0;
         }
         self.sync_failed = true;
@@ -267,7 +267,7 @@ impl Store {
         match &self.rewrite {
             Rewrite::Wanted => {
                 let written = *self.wanted_at.get_or_insert(self.written);
-                // Nor does it wait for what cannot be synced any more.
+                // After a sync that failed none follows: there is nothing to wait for.
                 if written <= engine.state.gate.synced() || self.sync_failed {
                     self.wanted_at = None;
                     self.rewrite_now_if_idle(engine, now_ms);
