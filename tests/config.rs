@@ -471,10 +471,11 @@ fn protected_directives_need_permission() {
 
 #[test]
 fn a_rewritten_file_loads_to_the_same_settings() {
-    for text in ["", DEBIAN, "save \"\"\nmasterauth \"a b\"\n"] {
+    let texts = ["", DEBIAN, "save \"\"\nmasterauth \"a b\"\n"];
+    for (text, bind) in texts.into_iter().flat_map(|text| [(text, "::1"), (text, "-\"0 ::1 a\u{b}b")]) {
         let mut settings = loaded(text);
         let pairs =
-            [("proto-max-bulk-len", "1536mb"), ("requirepass", "a \"b\""), ("save", "5 5"), ("bind", "::1")];
+            [("proto-max-bulk-len", "1536mb"), ("requirepass", "a \"b\""), ("save", "5 5"), ("bind", bind)];
         assert!(settings.set(&pairs, true).is_ok());
         let once = config::rewrite(text, &settings, &[]);
         assert!(loaded(&once) == settings, "{once}");

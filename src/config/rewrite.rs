@@ -4,6 +4,7 @@
 //! is rewritten there. Of several lines of one directive as many stay as its value needs, the first ones.
 //! What has no line and differs from the default is added at the end, under a line that says who did it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::directive::Directive;
@@ -156,7 +157,16 @@ fn written(directive: Directive, settings: &Settings) -> Vec<(String, bool)> {
             one(&quoted(text.as_bytes()))
         }
         _ if text.is_empty() => one("\"\""),
+        Kind::Addresses => one(&text.split(' ').map(typed).collect::<Vec<_>>().join(" ")),
         _ => one(&text),
+    }
+}
+
+/// A word as it can be typed: in quotes only if it would not be read back as itself without.
+fn typed(word: &str) -> Cow<'_, str> {
+    match split_words(word.as_bytes()) {
+        Some(words) if words == [word.as_bytes()] => Cow::Borrowed(word),
+        _ => Cow::Owned(quoted(word.as_bytes())),
     }
 }
 
