@@ -45,6 +45,7 @@ use crate::state::server::Loading;
 use crate::state::turns::Cause;
 
 use end::Ended;
+use send::Spare;
 use serve::{LANES, Lane};
 
 /// Milliseconds between two ticks.
@@ -92,7 +93,7 @@ pub struct Server {
     held: Vec<Ticket>,
     /// Which replies could go out when the held ones were last looked at.
     sendable: Sendable,
-    spare: Vec<Vec<u8>>,
+    spare: Spare,
     next_tick_ms: u64,
     ticks: u64,
     /// Background work was left over.
@@ -139,7 +140,7 @@ impl Server {
             ended: VecDeque::new(),
             held: Vec::new(),
             sendable: Sendable::default(),
-            spare: Vec::new(),
+            spare: Spare::default(),
             next_tick_ms: 0,
             ticks: 0,
             behind: false,

@@ -22,7 +22,9 @@ const SENT_MIN: usize = 64 << 10;
 /// Buffers kept for clients that will have output.
 const SPARE_BUFFERS_MAX: usize = 64;
 /// Bytes of a buffer that is kept; a bigger one was for a rare reply.
-const SPARE_BUFFER_SIZE_MAX: usize = 64 << 10;
+const SPARE_BUFFER_SIZE_MAX: usize = 256 << 10;
+/// Bytes of all that are kept.
+const SPARE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of replies that may wait for a client which has not said the password, as in Redis.
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 17 << 10;
 /// One client alone is slowed down from this part of `maxmemory-clients` on.
@@ -56,6 +58,34 @@ fn limited_output_max(state: &State, session: &Session) -> usize {
     };
     let of_all = state.settings.maxmemory_clients.bytes(state.settings.maxmemory);
     own.min(of_all.map_or(u64::MAX, |all| all / CLIENT_SHARE)).max(1) as usize
+}
+
+/// Buffers of outputs that were sent, for the next ones: the last one is in the cache still.
+#[derive(Default)]
+pub(super) struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Spare {
+    /// A buffer, if there is one.
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop()?;
+        self.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
+    /// Keeps a buffer, unless there are enough. Returns the bytes that it adds to what is kept.
+    fn put(&mut self, buffer: Vec<u8>) -> usize {
+        let size = buffer.capacity();
+        let fits = size <= SPARE_BUFFER_SIZE_MAX.min(SPARE_BYTES_MAX - self.bytes);
+        if !fits || SPARE_BUFFERS_MAX <= self.buffers.len() {
+            return 0;
+        }
+        self.bytes += size;
+        self.buffers.push(buffer);
+        size
+    }
 }
 
 impl Server {
@@ -178,10 +208,7 @@ impl Server {
         session.over_soft_limit_since_ms = None;
         let (buffer, closing) = (session.output.recycle(), session.closing);
         state.weigh(client.session);
-        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_SIZE_MAX {
-            state.clients_bytes += buffer.capacity();
-            self.spare.push(buffer);
-        }
+        state.clients_bytes += self.spare.put(buffer);
         if closing != Closing::No || client.ended && !client.has_more() && !client.blocked {
             self.close(token);
         }
@@ -216,5 +243,26 @@ impl Server {
         log::warn!("Client id={} closed for overcoming of output buffer limits.", self.clients[token].id);
         self.host.engine.state.stats.output_buffer_limit_disconnections += 1;
         self.close(token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_buffers_are_few_and_the_last_one_is_taken_first() {
+        let mut spare = Spare::default();
+        assert!(spare.take().is_none());
+        assert_eq!(spare.put(Vec::with_capacity(SPARE_BUFFER_SIZE_MAX + 1)), 0);
+        for size in [100, 200] {
+            assert_eq!(spare.put(Vec::with_capacity(size)), size);
+        }
+        assert_eq!(spare.take().map(|buffer| buffer.capacity()), Some(200));
+        let sizes = |size: usize| (0..1000).map(move |_| Vec::with_capacity(size));
+        let kept: usize = sizes(SPARE_BUFFER_SIZE_MAX).map(|buffer| spare.put(buffer)).sum();
+        assert_eq!(kept, SPARE_BYTES_MAX - SPARE_BUFFER_SIZE_MAX);
+        while spare.take().is_some() {}
+        assert_eq!(sizes(10).map(|buffer| spare.put(buffer)).sum::<usize>(), 10 * SPARE_BUFFERS_MAX);
     }
 }

@@ -197,7 +197,7 @@ impl Server {
         let session = client.session;
         let engine = &mut self.host.engine;
         if engine.state.sessions[session].output.memory() == 0
-            && let Some(buffer) = self.spare.pop()
+            && let Some(buffer) = self.spare.take()
         {
             engine.state.clients_bytes -= buffer.capacity();
             engine.state.sessions[session].output = Output::with_buffer(buffer);
