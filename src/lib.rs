@@ -81,7 +81,8 @@
 //! - [`data::stream`]: nodes of about a hundred entries in one buffer, field names once a node; groups beside them.
 //! - [`data::expiry`]: a record for each key with a deadline, in groups by period; a tick looks only at groups that
 //!   are due. Whoever looks up a key that is due removes it, too.
-//! - Big values and whole databases are freed in slices after the replies.
+//! - Big values and whole databases are freed in slices after the replies, and while much goes, its memory goes back to
+//!   the system in slices, too (`io/giving.rs`).
 //!
 //! # The formats
 //!

@@ -5,6 +5,8 @@ mod common;
 mod backup;
 #[path = "server/disk.rs"]
 mod disk;
+#[path = "server/memory.rs"]
+mod memory;
 #[path = "server/network.rs"]
 mod network;
 #[path = "server/syncs.rs"]

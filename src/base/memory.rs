@@ -208,9 +208,20 @@ unsafe impl GlobalAlloc for Gauge {
     }
 }
 
-/// Whether memory that is freed goes back to the system very soon, which costs time, or is rather kept for use again.
-pub fn give_back_soon(soon: bool) {
-    own::give_back_soon(soon);
+/// When memory that is freed goes back to the system, unless it is used again before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GiveBack {
+    /// After a second. Then everything goes that has been free for so long, in one stop: a gigabyte takes 100 ms.
+    Late,
+    /// After a millisecond, as above.
+    Soon,
+    /// At once, page by page: for who frees much, and in slices, and does not want it back.
+    AtOnce,
+}
+
+/// Says when memory that is freed from now on goes back.
+pub fn give_back(when: GiveBack) {
+    own::give_back(when);
 }
 
 /// Gives memory that is free back to the system, as far as whole pages of it are.
@@ -223,6 +234,8 @@ pub fn collect() {
 mod own {
     use std::ffi::{c_int, c_long};
 
+    use super::GiveBack;
+
     /// Number of the option `mi_option_purge_delay`: milliseconds for which pages that are free wait to be used again
     /// before they go back to the system.
     pub const PURGE_DELAY: c_int = 15;
@@ -234,9 +247,14 @@ mod own {
         fn mi_collect(force: bool);
     }
 
-    pub fn give_back_soon(soon: bool) {
+    pub fn give_back(when: GiveBack) {
+        let delay_ms = match when {
+            GiveBack::Late => PURGE_DELAY_MS,
+            GiveBack::Soon => 1,
+            GiveBack::AtOnce => 0,
+        };
         // SAFETY: to be called at any time; the option is a number that the allocator reads.
-        unsafe { mi_option_set(PURGE_DELAY, if soon { 1 } else { PURGE_DELAY_MS }) }
+        unsafe { mi_option_set(PURGE_DELAY, delay_ms) }
     }
 
     pub fn collect() {
@@ -248,7 +266,7 @@ mod own {
 /// The system's allocator has no such functions that are everywhere.
 #[cfg(feature = "system-allocator")]
 mod own {
-    pub fn give_back_soon(_soon: bool) {}
+    pub fn give_back(_when: super::GiveBack) {}
 
     pub fn collect() {}
 }
@@ -264,13 +282,14 @@ mod tests {
         unsafe extern "C" {
             fn mi_option_get(option: std::ffi::c_int) -> std::ffi::c_long;
         }
-        // SAFETY: as in `give_back_soon`.
+        // SAFETY: as in `give_back`.
         let delay_ms = || unsafe { mi_option_get(PURGE_DELAY) };
         assert_eq!(delay_ms(), PURGE_DELAY_MS, "another version has other numbers or defaults");
-        give_back_soon(true);
-        assert_eq!(delay_ms(), 1);
-        give_back_soon(false);
-        assert_eq!(delay_ms(), PURGE_DELAY_MS);
+        for (when, expected) in [(GiveBack::Soon, 1), (GiveBack::AtOnce, 0), (GiveBack::Late, PURGE_DELAY_MS)]
+        {
+            give_back(when);
+            assert_eq!(delay_ms(), expected);
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use crate::engine::Engine;
 /// Records that one step moves inward in each database's index.
 const ADVANCED_PER_STEP: usize = 64;
 /// Cycles in one step of expiry, times `active-expire-effort`; a cycle looks at 20 keys.
-const CYCLES_PER_STEP: usize = 8;
+const CYCLES_PER_STEP: usize = 2;
 /// Buckets that one step of a table's growth moves.
 const BUCKETS_PER_STEP: usize = 64;
 /// Buckets or nodes that one step frees.
-const FREED_PER_STEP: usize = 64;
+const FREED_PER_STEP: usize = 16;
 
 impl Engine {
     /// Tick: one step of active expiry over all databases. Cycles of 20 keys that are due run again while more

@@ -13,6 +13,7 @@ use crate::engine::dispatch::Prepared;
 use crate::engine::evict::CLIENTS_TOGETHER;
 use crate::io::aof::store::{Sendable, Store};
 use crate::io::clock::{Clock, Reading};
+use crate::io::giving::Giving;
 use crate::io::listen::Listener;
 use crate::io::proc;
 use crate::io::rdb::Snapshots;
@@ -28,10 +29,8 @@ use crate::state::turns::Cause;
 const TICKS_PER_SECOND: u64 = 10;
 /// Ticks between two looks at slow figures, such as resident memory.
 const TICKS_PER_FIGURES: u64 = 10;
-/// Milliseconds after the last client was closed for its memory for which freed memory goes back to the system at once.
-const GIVING_BACK_MS: u64 = 10_000;
-/// Steps of background work between two looks at the clock.
-const STEPS_PER_LOOK: usize = 4;
+/// Steps of freeing, which are short, to one of any other background work.
+const FREE_STEPS: usize = 8;
 
 /// What the log of the server says when the clock was set.
 fn told_jump(by_ms: i64) -> String {
@@ -121,8 +120,7 @@ pub struct Host {
     evicting: bool,
     /// Clients have been closed for that since the last tick.
     relieved: bool,
-    /// Monotonic milliseconds at which memory is kept for use again that is freed.
-    hoard_at_ms: Option<u64>,
+    giving: Giving,
     /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
     part_ticks: u64,
     requests_ticks: u64,
@@ -176,7 +174,7 @@ impl Host {
             last_ticks: 0,
             evicting: false,
             relieved: false,
-            hoard_at_ms: None,
+            giving: Giving::default(),
             part_ticks: clock.ticks(),
             requests_ticks: 0,
             clock,
@@ -223,6 +221,9 @@ impl Host {
         state.stats.turn_nanos += nanos;
         state.note_turn(nanos);
         state.turns.begin();
+        if let Some(when) = self.giving.turn(memory::used()) {
+            memory::give_back(when);
+        }
     }
 
     /// The requests that follow are this client's.
@@ -443,7 +444,10 @@ impl Host {
         self.engine.watch_keys(elapsed);
         self.web.tick(now);
         self.evict_clients();
-        self.give_back(now);
+        let relieved = std::mem::take(&mut self.relieved);
+        if let Some(when) = self.giving.tick(now, memory::used(), relieved) {
+            memory::give_back(when);
+        }
         if self.ripening.in_tick() && self.may_ripen() {
             self.ripen();
         }
@@ -451,17 +455,6 @@ impl Host {
         self.synced();
         self.store.tick(&mut self.engine, now);
         self.snapshots.tick(&mut self.engine, self.store.claim(), now);
-    }
-
-    /// Tick: clients that are closed for their memory are followed by others, who take memory of other sizes. As long as
-    /// that goes on, what is freed goes back to the system at once, so that it does not add up.
-    fn give_back(&mut self, now_ms: u64) {
-        if std::mem::take(&mut self.relieved) {
-            memory::give_back_soon(true);
-            self.hoard_at_ms = Some(now_ms + GIVING_BACK_MS);
-        } else if self.hoard_at_ms.take_if(|at_ms| *at_ms <= now_ms).is_some() {
-            memory::give_back_soon(false);
-        }
     }
 
     /// Reads the files of TLS, for connections that come from now on. If they are of no use it stays as it was.
@@ -511,22 +504,24 @@ impl Host {
         // may end in a later deadline.
         let loading = self.engine.state.persistence.loading.is_some();
         let mut expiring = !self.engine.state.debug.pause_cron && !loading;
-        while more && self.clock.nanos_between(start, self.part_ticks) < micros_max * 1000 {
-            more = false;
-            for _ in 0..STEPS_PER_LOOK {
-                expiring = expiring && self.engine.expire_step();
-                self.lap(Cause::Expiry);
-                more = expiring;
-                more |= self.engine.evict_step();
-                self.lap(Cause::Eviction);
-                more |= !loading && self.engine.table_step();
-                self.lap(Cause::Growth);
-                more |= self.engine.free_step();
-                self.lap(Cause::Freeing);
-                if !more {
+        let in_time = |host: &Host| host.clock.nanos_between(start, host.part_ticks) < micros_max * 1000;
+        while more && in_time(self) {
+            expiring = expiring && self.engine.expire_step();
+            self.lap(Cause::Expiry);
+            more = expiring;
+            more |= self.engine.evict_step();
+            self.lap(Cause::Eviction);
+            more |= !loading && self.engine.table_step();
+            self.lap(Cause::Growth);
+            let mut garbage = true;
+            for _ in 0..FREE_STEPS {
+                if !garbage || !in_time(self) {
                     break;
                 }
+                garbage = self.engine.free_step();
+                self.lap(Cause::Freeing);
             }
+            more |= garbage;
         }
         if more {
             self.engine.state.stats.expired_time_cap_reached += u64::from(expiring);

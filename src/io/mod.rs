@@ -10,6 +10,7 @@ pub mod tls;
 pub mod listen;
 pub mod client;
 pub mod ripen;
+pub mod giving;
 pub mod child;
 pub mod window;
 pub mod rdb;
