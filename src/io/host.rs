@@ -120,6 +120,7 @@ pub struct Host {
     evicting: bool,
     /// Clients have been closed for that since the last tick.
     relieved: bool,
+    /// When freed memory goes back to the system.
     giving: Giving,
     /// Readings of the cheap clock: where the part of the turn that runs began, and the client's requests.
     part_ticks: u64,

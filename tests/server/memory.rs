@@ -7,7 +7,7 @@ use crate::common::{Server, wait_until};
 fn resident_mib(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    pages * 4096 >> 20
+    (pages * 4096) >> 20
 }
 
 #[test]
