@@ -484,6 +484,16 @@ fn a_rewritten_file_loads_to_the_same_settings() {
 }
 
 #[test]
+fn addresses_in_quotes_are_counted_one_by_one() {
+    let refused = config::load(
+        "bind \"1 2 3 4 5 6 7 8 9\" \"1 2 3 4 5 6 7 8\"\n",
+        &mut Settings::default(),
+        &mut no_include,
+    );
+    assert!(refused.is_err_and(|problem| problem.to_string().contains("Too many bind addresses specified.")));
+}
+
+#[test]
 fn lines_of_users_are_kept_as_bytes_and_rewritten_in_place() {
     let text = "USER ann on >p \"~a\\xff\" (~b +get)\nport 1\nuser bob off\n";
     let settings = loaded(text);

@@ -265,11 +265,13 @@ fn title(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
+/// A word in quotes may be several addresses.
 fn addresses(words: &[&str]) -> Result<String, String> {
-    if ADDRESSES_MAX < words.len() {
+    let named: Vec<&str> =
+        words.iter().flat_map(|word| word.split(' ')).filter(|word| !word.is_empty()).collect();
+    if ADDRESSES_MAX < named.len() {
         return Err(String::from("Too many bind addresses specified."));
     }
-    let named: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
     Ok(named.join(" "))
 }
 
