@@ -98,8 +98,6 @@ impl Store {
         }
         if self.sync_failed {
             self.refresh_manifest()?;
-            // All that the old file may have lost is in the snapshot, together with what waits to be written.
-            self.drop_pending(&mut engine.state);
             return self.write_aside(engine, now_ms);
         }
         self.prepare(None)
@@ -223,6 +221,9 @@ impl Store {
         let file = AppendFile::create(self.place.disk(), &path)?;
         let part = self.manifest.clone().add_free_increment(&self.place).clone();
         let seq = part.seq;
+        // All that the old file may have lost is in the snapshot, together with what waits to be written. Not before the old
+        // one is left: it must not go on without that.
+        self.drop_pending(&mut engine.state);
         self.switch_to(file, &mut engine.state);
         self.fork(engine, now_ms, seq, Some(Uncommitted { path: path.clone(), part }))
             .inspect_err(|_| self.remove_leftover(&path))
