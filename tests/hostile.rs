@@ -77,12 +77,6 @@ fn login(server: &Server) -> Client {
     client
 }
 
-fn resident(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-}
-
 #[test]
 fn hostile_clients_cost_neither_memory_nor_keys_nor_a_good_client() {
     let server = Server::start(SETTINGS);
@@ -91,14 +85,14 @@ fn hostile_clients_cost_neither_memory_nor_keys_nor_a_good_client() {
     for number in 0..20 {
         good.cmd(&["SET", &format!("key:{number}"), &"v".repeat(1000)]);
     }
-    let (before, port) = (resident(&server), server.port());
+    let (before, port) = (server.resident_bytes(), server.port());
     let attackers: Vec<_> = (0..2).map(|_| std::thread::spawn(move || attack(port, 50))).collect();
     let (mut most, mut times) = (0, Vec::new());
     while !attackers.iter().all(std::thread::JoinHandle::is_finished) {
         let start = Instant::now();
         assert_eq!(good.say("PING").text(), "PONG");
         times.push(start.elapsed());
-        most = resident(&server).max(most);
+        most = server.resident_bytes().max(most);
     }
     attackers.into_iter().for_each(|attacker| attacker.join().expect("no panic"));
     times.sort();

@@ -4,6 +4,8 @@
 //! was. Inline commands and lines of the configuration file are split here; `MONITOR` and error texts are
 //! printed here.
 
+use std::borrow::Cow;
+
 /// Splits a typed line into words as Redis does, or `None` where a quote is not closed, or closed in the
 /// middle of a word.
 ///
@@ -99,6 +101,15 @@ fn unescaped(letter: u8) -> u8 {
         b'b' => 0x08,
         b'a' => 0x07,
         other => other,
+    }
+}
+
+/// A word as it is if it is plain, otherwise in double quotes: [`split_words`] reads it back as this one word.
+pub fn plain_or_quoted(word: &[u8]) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !br#""'\"#.contains(byte);
+    match std::str::from_utf8(word) {
+        Ok(text) if !word.is_empty() && word.iter().all(is_plain) => Cow::Borrowed(text),
+        _ => Cow::Owned(quoted(word)),
     }
 }
 

@@ -514,7 +514,7 @@ impl Host {
             self.lap(Cause::Eviction);
             more |= !loading && self.engine.table_step();
             self.lap(Cause::Growth);
-            let mut garbage = true;
+            let mut garbage = 0 < self.engine.keys.garbage_len();
             for _ in 0..FREE_STEPS {
                 if !garbage || !in_time(self) {
                     break;

@@ -1,15 +1,12 @@
 //! The words of a manifest's line: quoted where they are not plain, with Redis's escapes.
 
-use crate::base::quote::quoted;
+use crate::base::quote::plain_or_quoted;
 pub(super) use crate::base::quote::split_words;
 
 /// Writes a name as it is if that is one plain word, otherwise in quotes. Redis leaves a name with an apostrophe
 /// bare and then cannot read it back; in quotes both can.
 pub(super) fn quote(out: &mut Vec<u8>, name: &[u8]) {
-    if name.iter().all(|&byte| byte.is_ascii_graphic() && !br#""'\"#.contains(&byte)) {
-        return out.extend_from_slice(name);
-    }
-    out.extend_from_slice(quoted(name).as_bytes());
+    out.extend_from_slice(plain_or_quoted(name).as_bytes());
 }
 
 #[cfg(test)]
