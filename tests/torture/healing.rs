@@ -262,3 +262,43 @@ fn the_last_word_of_a_start_after_a_failed_sync_does_not_make_a_hole_of_what_is_
         assert!(life.units[0].data.contains_key(&(0, b"a".to_vec())), "cut {cut} seed {seed}");
     }
 }
+
+#[test]
+fn a_log_that_cannot_begin_to_heal_leaves_out_nothing_of_what_waits() {
+    let increment = Path::new("appendonlydir/appendonly.aof.1.incr.aof");
+    for policy in [AppendFsync::Always, AppendFsync::Everysec] {
+        let stage = Stage::new(policy, 1);
+        stage.disk.set_sync_ms(10);
+        // At any time some of these expire, which is written whoever is refused.
+        (1..30).for_each(|number| stage.say(&format!("SET {number} 1 PX {}", number * 100)));
+        // Neither can this be written, nor what is before it be synced, nor a new increment be made.
+        stage.disk.set_trouble(Some(Trouble::Broken));
+        stage.say("SET waits 1");
+        while stage.life.borrow().engine.state.persistence.rewrites_consecutive_failures == 0 {
+            stage.life.borrow_mut().idle(10);
+        }
+        stage.disk.set_trouble(Some(Trouble::Unsynced));
+        let read = || String::from_utf8_lossy(&stage.disk.read(increment).expect("there")).into_owned();
+        let before = read();
+        (0..5).for_each(|_| stage.life.borrow_mut().idle(100));
+        let now = read();
+        assert!(!before.contains("waits") && before.len() < now.len(), "{policy:?}");
+        assert!(now.contains("waits"), "{policy:?}: what came after it is written, and it is not");
+    }
+}
+
+#[test]
+fn a_disk_that_stays_broken_is_tried_less_and_less_whatever_is_written_meanwhile() {
+    let stage = Stage::new(AppendFsync::Always, 1);
+    stage.disk.set_sync_ms(10);
+    (1..40).for_each(|number| stage.say(&format!("SET {number} 1 PX {}", number * 300)));
+    stage.disk.set_trouble(Some(Trouble::Unsynced));
+    for _ in 0..1500 {
+        let job = stage.life.borrow().jobs.take();
+        job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+        stage.life.borrow_mut().idle(10);
+    }
+    let tries = stage.life.borrow().engine.state.persistence.rewrites_consecutive_failures;
+    // At once, and 1, 3, 7, and 15 seconds later.
+    assert!((3..=5).contains(&tries), "{tries} in 15 seconds");
+}

@@ -137,7 +137,7 @@ impl Store {
             self.go_on_with_backup(engine, now_ms);
             self.rewrite_if_wanted(engine, now_ms);
             self.sync_if_due(&mut engine.state, now_ms);
-        } else {
+        } else if self.retry_at_ms <= now_ms {
             self.rewrite_now_if_idle(engine, now_ms);
         }
     }
