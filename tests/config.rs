@@ -486,7 +486,7 @@ fn a_rewritten_file_loads_to_the_same_settings() {
 #[test]
 fn addresses_in_quotes_are_counted_one_by_one() {
     let refused = config::load(
-        "bind \"1 2 3 4 5 6 7 8 9\" \"1 2 3 4 5 6 7 8\"\n",
+        "bind \"1 2 3 4 5 6 7\\t8 9\" \"1 2 3 4 5 6 7 8\"\n",
         &mut Settings::default(),
         &mut no_include,
     );

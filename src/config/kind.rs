@@ -265,10 +265,9 @@ fn title(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
-/// A word in quotes may be several addresses.
+/// A word in quotes may be several addresses: whatever blanks are between them, they are kept as words.
 fn addresses(words: &[&str]) -> Result<String, String> {
-    let named: Vec<&str> =
-        words.iter().flat_map(|word| word.split(' ')).filter(|word| !word.is_empty()).collect();
+    let named: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
     if ADDRESSES_MAX < named.len() {
         return Err(String::from("Too many bind addresses specified."));
     }
