@@ -138,6 +138,8 @@ pub struct Figures {
     pub faults: u64,
     /// Syncs that were begun early.
     pub begun: u64,
+    /// Syncs that a rewrite or a backup has asked for.
+    pub beside: u64,
     /// Milliseconds that the longest sync took which the loop itself waited for.
     pub longest_stop_ms: u64,
 }
@@ -664,6 +666,7 @@ impl Syncing for Helper {
         let mut inner = self.disk.inner();
         let is_begin = what == What::Begin;
         inner.figures.begun += u64::from(is_begin);
+        inner.figures.beside += u64::from(what == What::All);
         let node = &inner.nodes[file.descriptor() as usize];
         let until = (!is_begin).then_some(node.before + node.changes.len() as u64);
         let done_ms = inner.clock.get() + if is_begin { begin_ms(inner.sync_ms) } else { inner.sync_ms };

@@ -247,7 +247,9 @@ impl History<'_> {
         let is_sick = !life.accepts_writes();
         let life = Rc::new(RefCell::new(life));
         self.run(&life);
-        let syncs_ms = sync_ms.max(1000) + begin_ms(sync_ms) + sync_ms;
+        // One of a rewrite or a backup may be before the log's own.
+        let beside_ms = if before.beside < self.disk.figures().beside { sync_ms } else { 0 };
+        let syncs_ms = sync_ms.max(1000) + begin_ms(sync_ms) + beside_ms + sync_ms;
         self.bound_ms = (!has_faults && !is_sick).then_some(syncs_ms + TICK_MS + TURN_MS_MAX);
         if has_faults && end == End::Stop && !self.disk.is_off() {
             self.heal(&life);

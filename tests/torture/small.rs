@@ -14,7 +14,7 @@ use kvick::io::aof::store::{Machine, Store};
 use kvick::io::disk::{Disk, Real};
 
 use crate::child::run_child;
-use crate::disk::{Clock, Helper, Simulated, Trouble};
+use crate::disk::{Clock, Helper, Simulated, Trouble, begin_ms};
 use crate::life::{BEGIN_MS, Life, Plan, read_copy, settings};
 
 /// Ticks after which everything that comes by itself has come.
@@ -554,4 +554,31 @@ fn going_back_may_be_cut_off_at_any_operation() {
         }
     }
     assert!(0 < gone && 0 < kept, "{gone} {kept}");
+}
+
+#[test]
+fn a_rewrite_or_a_backup_keeps_the_log_from_the_disk_for_one_sync_at_most() {
+    for sync_ms in [30, 700, 3000] {
+        let stage = Stage::new(AppendFsync::Everysec, 1);
+        stage.disk.set_sync_ms(sync_ms);
+        let mut oldest_ms = 0;
+        for number in 0..600 {
+            match number % 150 {
+                50 => stage.rewrite(),
+                149 => stage.life.borrow_mut().back_up(Path::new(&format!("backup-{number}"))),
+                _ => {}
+            }
+            stage.say(&format!("SET a {number}"));
+            stage.life.borrow_mut().idle(100);
+            let job = stage.life.borrow().jobs.take();
+            job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+            let life = stage.life.borrow();
+            let synced = life.engine.state.gate.synced();
+            let waits = life.units.iter().find(|unit| unit.told && synced < unit.batch);
+            oldest_ms = oldest_ms.max(waits.map_or(0, |unit| stage.clock.get() - unit.at_ms));
+        }
+        assert!(0 < stage.life.borrow().engine.state.persistence.rewrites);
+        let bound_ms = sync_ms.max(1000) + 2 * sync_ms + begin_ms(sync_ms) + 200;
+        assert!(oldest_ms <= bound_ms, "{sync_ms} ms a sync: {oldest_ms}, not {bound_ms}");
+    }
 }

@@ -144,8 +144,10 @@ impl Store {
                 }
                 _ => self.rewrite_failed(&mut engine.state, now_ms, &error.to_string()),
             }
-        } else {
-            self.rewrite_if_wanted(engine, now_ms);
+        } else if let Rewrite::Preparing(preparing) = &self.rewrite
+            && matches!(preparing.step, Step::Ready)
+        {
+            self.rewrite_now_if_idle(engine, now_ms);
         }
     }
 
