@@ -26,6 +26,7 @@ BIG_SECONDS = 10
 PIPELINE = 1_000_000
 FLUSHED_KEYS = 2_000_000
 LIST_ELEMENTS = 2_000_000
+IDLE_SECONDS = 3
 # How long the prober goes on after what it waited for is answered: a server may do the work after the answer.
 AFTER_SECONDS = 1.0
 
@@ -122,6 +123,13 @@ def read_beside_big_reads(path, options):
     return {"big_p999": prober.report["p999_ms"], "big_max": prober.report["max_ms"]}
 
 
+def ping_alone(path, options):
+    """What the machine itself does to one client: no number below is of the server alone that is not above these."""
+    with Server(path, *NO_LOG) as server, Prober(server, "PING") as prober:
+        time.sleep(IDLE_SECONDS * min(1.0, max(options.scale, 0.1)))
+    return {"alone_p999": prober.report["p999_ms"], "alone_max": prober.report["max_ms"]}
+
+
 def ping_beside_pipeline(path, options):
     """Half of the pipeline are SETs, each followed by a GET of what it set."""
     pairs = count(options, PIPELINE) // 2
@@ -172,6 +180,10 @@ def tests(options):
              1, "more"),
             ("always_without", "appendonly no, the same clients: thousand reads a second", 1, "more"),
             ("always_share", "reads with always as a share of those without a log", 2, "more"),
+        ]),
+        (ping_alone, [
+            ("alone_p999", "PING beside nothing at all: p99.9, ms", 2, "less"),
+            ("alone_max", "PING beside nothing at all: max, ms", 2, "less"),
         ]),
         (read_beside_big_reads, [
             ("big_p999", "1 KB reads beside ten 10 MB reads a second: p99.9, ms", 2, "less"),
