@@ -243,7 +243,9 @@ impl History<'_> {
         if !is_swept && end == End::Cut && self.random.chance(70) {
             self.disk.cut_at(Some(before.operations + 1 + self.random.below(400) as u64));
         }
-        life.turns = 10 + self.random.below(80);
+        // Long enough for some syncs.
+        let times = if 500 < sync_ms { 4 } else { 1 };
+        life.turns = times * (10 + self.random.below(80));
         let is_sick = !life.accepts_writes();
         let life = Rc::new(RefCell::new(life));
         self.run(&life);
