@@ -4,6 +4,7 @@ use crate::common::client::encode;
 use crate::common::{Server, wait_until};
 
 #[test]
+#[cfg_attr(feature = "system-allocator", ignore = "whoever watches each block keeps it")]
 fn what_a_big_value_leaves_goes_back_without_waiting_for_the_next_request() {
     let server = Server::start(&["--appendonly", "no"]);
     let mut client = server.client();
