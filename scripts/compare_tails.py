@@ -37,6 +37,10 @@ def count(options, number):
     return max(1000, int(number * options.scale) // 100 * 100)
 
 
+def seconds(options, number):
+    return number * min(1.0, max(options.scale, 0.1))
+
+
 def send(server, requests, replies_bytes):
     """Sends requests as fast as the server takes them, reading replies meanwhile, so many bytes of them."""
     client = Client(server.port)
@@ -105,7 +109,6 @@ def read_beside_synced_writes(path, options):
 
 
 def read_beside_big_reads(path, options):
-    seconds = BIG_SECONDS * min(1.0, max(options.scale, 0.1))
     reply = bytearray(len(b"$%d\r\n\r\n" % BIG_BYTES) + BIG_BYTES)
     with Server(path, *NO_LOG) as server:
         server.client.ask(b"SET", b"big", b"x" * BIG_BYTES)
@@ -113,7 +116,7 @@ def read_beside_big_reads(path, options):
         reader = Client(server.port)
         with Prober(server, "GET", "small") as prober:
             begin = time.perf_counter()
-            for number in range(int(seconds * BIG_READS_A_SECOND)):
+            for number in range(int(seconds(options, BIG_SECONDS) * BIG_READS_A_SECOND)):
                 time.sleep(max(0.0, begin + number / BIG_READS_A_SECOND - time.perf_counter()))
                 reader.socket.sendall(request(b"GET", b"big"))
                 left = memoryview(reply)
@@ -126,7 +129,7 @@ def read_beside_big_reads(path, options):
 def ping_alone(path, options):
     """What the machine itself does to one client: no number below is of the server alone that is not above these."""
     with Server(path, *NO_LOG) as server, Prober(server, "PING") as prober:
-        time.sleep(IDLE_SECONDS * min(1.0, max(options.scale, 0.1)))
+        time.sleep(seconds(options, IDLE_SECONDS))
     return {"alone_p999": prober.report["p999_ms"], "alone_max": prober.report["max_ms"]}
 
 

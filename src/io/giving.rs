@@ -1,7 +1,7 @@
 //! When memory that is freed goes back to the system.
 //!
-//! Rather late, for it will be needed again, and to give it back and ask for it again costs more than to keep it. But the
-//! allocator gives all that has waited for its time back in one stop, which takes 100 ms a gigabyte. So while data
+//! Rather late, for it will be needed again, and to give it back and ask for it again costs more than to keep it. But
+//! the allocator gives all that has waited for its time back in one stop, which takes 100 ms a gigabyte. So while data
 //! goes in great amounts, because a big value was deleted or a million keys were due, what is freed goes back at once,
 //! page by page, and the stop that remains is that of [`FALL_MIN`].
 
@@ -17,8 +17,8 @@ const SOON_MS: u64 = 10_000;
 /// What decides it.
 #[derive(Debug, Default)]
 pub struct Giving {
-    /// Bytes that were in use at most, about: what is not in use any more is forgotten in as many ticks as it waits, and
-    /// at once as far as it is more than twice [`FALL_MIN`].
+    /// Bytes that were in use at most, about: what is not in use any more is forgotten in as many ticks as it waits,
+    /// and at once as far as it is more than twice [`FALL_MIN`].
     most: usize,
     /// Monotonic milliseconds until which memory goes back soon.
     soon_until_ms: u64,

@@ -31,8 +31,7 @@ fn read_until_healed(stage: &Stage) -> u64 {
     let begin_ms = stage.clock.get();
     while !stage.life.borrow().accepts_writes() {
         assert!(stage.policy != AppendFsync::Always || !stage.is_told(), "refused and not durable");
-        let job = stage.life.borrow().jobs.take();
-        job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+        stage.child_if_any();
         let before = stage.clock.get();
         stage.say("GET other");
         assert_eq!(stage.clock.get(), before, "the loop has waited for the disk");
@@ -294,8 +293,7 @@ fn a_disk_that_stays_broken_is_tried_less_and_less_whatever_is_written_meanwhile
     (1..40).for_each(|number| stage.say(&format!("SET {number} 1 PX {}", number * 300)));
     stage.disk.set_trouble(Some(Trouble::Unsynced));
     for _ in 0..1500 {
-        let job = stage.life.borrow().jobs.take();
-        job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+        stage.child_if_any();
         stage.life.borrow_mut().idle(10);
     }
     let tries = stage.life.borrow().engine.state.persistence.rewrites_consecutive_failures;

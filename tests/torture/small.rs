@@ -59,6 +59,12 @@ impl Stage {
         self.wait();
     }
 
+    /// Lets a child do its work, if one waits.
+    pub fn child_if_any(&self) {
+        let job = self.life.borrow().jobs.take();
+        job.into_iter().for_each(|job| run_child(&self.life, job, &self.disk));
+    }
+
     pub fn rewrite(&self) {
         let life = &mut *self.life.borrow_mut();
         life.store.ask_for_rewrite(&mut life.engine.state).expect("it may be asked for");
@@ -462,8 +468,7 @@ fn a_backup_that_fails_leaves_nothing_and_the_log_as_it_was() {
                 Ok(None) => assert!(!told),
                 Err(error) => assert!(!told, "{trouble:?} {turns}: {error}"),
             }
-            let job = stage.life.borrow().jobs.take();
-            job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+            stage.child_if_any();
             stage.wait();
             stage.say("SET b 1");
             stage.wait();
@@ -570,8 +575,7 @@ fn a_rewrite_or_a_backup_keeps_the_log_from_the_disk_for_one_sync_at_most() {
             }
             stage.say(&format!("SET a {number}"));
             stage.life.borrow_mut().idle(100);
-            let job = stage.life.borrow().jobs.take();
-            job.into_iter().for_each(|job| run_child(&stage.life, job, &stage.disk));
+            stage.child_if_any();
             let life = stage.life.borrow();
             let synced = life.engine.state.gate.synced();
             let waits = life.units.iter().find(|unit| unit.told && synced < unit.batch);

@@ -555,9 +555,7 @@ impl Store {
         }
         if !engine.state.persistence.last_write_ok {
             if self.sync_failed {
-                if self.retry_at_ms <= now_ms {
-                    self.rewrite_now_if_idle(engine, now_ms);
-                }
+                self.heal_if_due(engine, now_ms);
             } else if self.old.is_none() {
                 // Even with nothing to write: an empty batch shows whether the disk takes bytes.
                 self.write_pending(&mut engine.state);

@@ -92,6 +92,13 @@ impl Store {
         }
     }
 
+    /// After a sync that failed: begins the rewrite that heals, unless one has failed just before.
+    pub(super) fn heal_if_due(&mut self, engine: &mut Engine, now_ms: u64) {
+        if self.retry_at_ms <= now_ms {
+            self.rewrite_now_if_idle(engine, now_ms);
+        }
+    }
+
     fn start_rewrite(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
         if matches!(self.rewrite, Rewrite::Preparing(_)) {
             return self.switch_over(engine, now_ms);
@@ -144,7 +151,14 @@ impl Store {
                 }
                 _ => self.rewrite_failed(&mut engine.state, now_ms, &error.to_string()),
             }
-        } else if let Rewrite::Preparing(preparing) = &self.rewrite
+        } else {
+            self.rewrite_if_ready(engine, now_ms);
+        }
+    }
+
+    /// Goes on with a rewrite, or a backup, whose files are on disk.
+    pub(super) fn rewrite_if_ready(&mut self, engine: &mut Engine, now_ms: u64) {
+        if let Rewrite::Preparing(preparing) = &self.rewrite
             && matches!(preparing.step, Step::Ready)
         {
             self.rewrite_now_if_idle(engine, now_ms);
@@ -223,8 +237,8 @@ impl Store {
         let file = AppendFile::create(self.place.disk(), &path)?;
         let part = self.manifest.clone().add_free_increment(&self.place).clone();
         let seq = part.seq;
-        // All that the old file may have lost is in the snapshot, together with what waits to be written. Not before the old
-        // one is left: it must not go on without that.
+        // All that the old file may have lost is in the snapshot, together with what waits to be written. Not before the
+        // old one is left: it must not go on without that.
         self.drop_pending(&mut engine.state);
         self.switch_to(file, &mut engine.state);
         self.fork(engine, now_ms, seq, Some(Uncommitted { path: path.clone(), part }))

@@ -137,8 +137,8 @@ impl Store {
             self.go_on_with_backup(engine, now_ms);
             self.rewrite_if_wanted(engine, now_ms);
             self.sync_if_due(&mut engine.state, now_ms);
-        } else if self.retry_at_ms <= now_ms {
-            self.rewrite_now_if_idle(engine, now_ms);
+        } else {
+            self.heal_if_due(engine, now_ms);
         }
     }
 
@@ -273,10 +273,10 @@ impl Store {
                     self.rewrite_now_if_idle(engine, now_ms);
                 }
             }
-            Rewrite::Preparing(preparing) if matches!(preparing.step, Step::Ready) => {
-                self.rewrite_now_if_idle(engine, now_ms);
+            Rewrite::Preparing(_) => {
+                self.rewrite_if_ready(engine, now_ms);
+                self.sync_step();
             }
-            Rewrite::Preparing(_) => self.sync_step(),
             _ => {}
         }
     }
